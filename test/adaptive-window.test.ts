@@ -10,7 +10,7 @@ const sizeOf = (window: AdaptiveWindow): number => {
   return underWay;
 };
 
-t.test("the window grows while transfers are quick, to a limit", async (t) => {
+t.test("the window grows up to its limit while transfers are quick", async (t) => {
   const window = new AdaptiveWindow(OPTIONS);
   t.equal(sizeOf(window), 4);
   window.arrived(80, sizeOf(window));
@@ -19,7 +19,7 @@ t.test("the window grows while transfers are quick, to a limit", async (t) => {
   t.equal(sizeOf(window), 16);
 });
 
-t.test("those that take long, and failures, shrink it to one", async (t) => {
+t.test("slow transfers and failures shrink the window to one", async (t) => {
   const window = new AdaptiveWindow(OPTIONS);
   for (let i = 0; i < 100; i++) window.arrived(80, sizeOf(window));
   window.arrived(2000, sizeOf(window));
@@ -34,7 +34,7 @@ t.test("those that take long, and failures, shrink it to one", async (t) => {
   t.equal(sizeOf(window), 2, "and it recovers");
 });
 
-t.test("it does not grow while most of it is empty", async (t) => {
+t.test("the window does not grow while most of it is empty", async (t) => {
   const window = new AdaptiveWindow(OPTIONS);
   for (let i = 0; i < 100; i++) window.arrived(80, 1);
   t.equal(sizeOf(window), 4);
@@ -44,10 +44,13 @@ t.test("it does not grow while most of it is empty", async (t) => {
   t.equal(sizeOf(window), 5, "two are less than half of five");
 });
 
-t.test("nor where the first byte comes at once, and the rest takes its time: the link is busy", async (t) => {
-  const window = new AdaptiveWindow(OPTIONS);
-  for (let i = 0; i < 100; i++) window.arrived(80, sizeOf(window), 5);
-  t.equal(sizeOf(window), 4);
-  window.arrived(80, sizeOf(window), 40);
-  t.equal(sizeOf(window), 5);
-});
+t.test(
+  "the window does not grow when the first byte comes at once but the rest is slow: the link is busy",
+  async (t) => {
+    const window = new AdaptiveWindow(OPTIONS);
+    for (let i = 0; i < 100; i++) window.arrived(80, sizeOf(window), 5);
+    t.equal(sizeOf(window), 4);
+    window.arrived(80, sizeOf(window), 40);
+    t.equal(sizeOf(window), 5);
+  },
+);

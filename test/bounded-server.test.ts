@@ -57,7 +57,7 @@ const SLOW: Record<string, string> = {
 };
 
 for (const [who, said] of Object.entries(SLOW)) {
-  t.test(`${who} keeps nobody from scraping`, async (t) => {
+  t.test(`a client ${who} does not keep others from scraping`, async (t) => {
     const url = await startMetrics(t);
     const sockets: Socket[] = [];
     for (let i = 0; i < MANY; i++) {
@@ -77,7 +77,7 @@ for (const [who, said] of Object.entries(SLOW)) {
 }
 
 t.test(
-  "who comes too many, the one goes that has been idle longest, and not one that is being answered",
+  "at the connection limit, the longest idle connection is closed, and not one being answered",
   async (t) => {
     const answers: (() => void)[] = [];
     const asked = Promise.withResolvers<void>();
@@ -102,35 +102,38 @@ t.test(
   },
 );
 
-t.test("who says that nothing more will come is answered, all of it, and the connection ends", async (t) => {
-  const large = Buffer.alloc(20_000_000, "x");
-  const server = createBoundedServer(async ({ url, socket }, response) => {
-    // Answers only once the client's end has arrived.
-    if (!socket.readableEnded) await once(socket, "end");
-    await setImmediate();
-    response.end(url === "/large" ? large : "small");
-  });
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  t.teardown(() => server.close());
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const answerTo = async (said: string) => {
-    const socket = await connected(t, url, "");
-    const parts: Buffer[] = [];
-    socket.on("data", (part: Buffer) => parts.push(part));
-    socket.end(said);
-    await once(socket, "close");
-    return Buffer.concat(parts);
-  };
-  t.match(String(await answerTo("GET / HTTP/1.0\r\n\r\n")), /^HTTP\/1.1 200 OK\r\n.*small$/s);
-  const answer = await answerTo("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
-  t.ok(answer.subarray(answer.indexOf("\r\n\r\n") + 4).equals(large));
-  const two = await answerTo("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2));
-  t.equal(String(two).split("small").length, 3, "and all that was asked");
-  t.equal(String(await answerTo("")), "");
-  t.notMatch(String(await answerTo("GET / HTTP/1.1\r\nHo")), /small/);
-});
+t.test(
+  "a client that half-closes its connection gets every answer in full, then the connection ends",
+  async (t) => {
+    const large = Buffer.alloc(20_000_000, "x");
+    const server = createBoundedServer(async ({ url, socket }, response) => {
+      // Answers only once the client's end has arrived.
+      if (!socket.readableEnded) await once(socket, "end");
+      await setImmediate();
+      response.end(url === "/large" ? large : "small");
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    t.teardown(() => server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const answerTo = async (said: string) => {
+      const socket = await connected(t, url, "");
+      const parts: Buffer[] = [];
+      socket.on("data", (part: Buffer) => parts.push(part));
+      socket.end(said);
+      await once(socket, "close");
+      return Buffer.concat(parts);
+    };
+    t.match(String(await answerTo("GET / HTTP/1.0\r\n\r\n")), /^HTTP\/1.1 200 OK\r\n.*small$/s);
+    const answer = await answerTo("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    t.ok(answer.subarray(answer.indexOf("\r\n\r\n") + 4).equals(large));
+    const two = await answerTo("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2));
+    t.equal(String(two).split("small").length, 3, "and all that was asked");
+    t.equal(String(await answerTo("")), "");
+    t.notMatch(String(await answerTo("GET / HTTP/1.1\r\nHo")), /small/);
+  },
+);
 
-t.test("who is too slow is not waited for", async (t) => {
+t.test("slow clients are disconnected, and others are answered", async (t) => {
   const url = await startMetrics(t);
   const sockets = await Promise.all(Object.values(SLOW).map((said) => connected(t, url, said)));
   for (const socket of sockets) socket.resume();
@@ -146,7 +149,7 @@ t.test("who is too slow is not waited for", async (t) => {
   t.equal((await fetch(url)).status, 200, "and others are answered");
 });
 
-t.test("an address where it cannot listen is named as in a URL", async (t) => {
+t.test("the error about an address that cannot be listened on shows it as in a URL", async (t) => {
   // An address for documentation (RFC 3849), which no host has.
   const address = { host: "2001:db8::1", port: 9101 };
   const error: Error = await listenAt(

@@ -16,7 +16,7 @@ const GIB = 1024 ** 3;
 const statusWith = (cycles: bigint, memory: [] | [bigint]) =>
   ({ cycles, memory_bytes: memory }) as CanisterStatus;
 
-t.test("estimated by what a canister tells of itself", async (t) => {
+t.test("the days left are estimated from the canister's own status", async (t) => {
   const idle = BigInt(PRICES.gibSecond) * DAY_S;
   const burn = idle + 144n * executionCost(0);
   const left = estimateLeft(statusWith(30n * idle + 100n * burn, [BigInt(GIB)]))!;
@@ -30,7 +30,7 @@ t.test("estimated by what a canister tells of itself", async (t) => {
   t.equal(estimateLeft(statusWith(1n, [])), undefined, "one that is too old to tell");
 });
 
-t.test("told by the network, and said in time", async (t) => {
+t.test("a controller gets the days left from the network, and is warned in time", async (t) => {
   const c = await startCanister(t);
   const id = c.canister.toText();
   const { network, rootKey, publisherAgent, canister, identity } = c;

@@ -12,7 +12,7 @@ import {
 } from "../lib/directories.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "./support/icfs.ts";
 
-t.test("it is made, with those above it", async (t) => {
+t.test("a directory is made, with its missing parents", async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, "a/b/c");
   for (let i = 0; i < 2; i++) makeDirectory(path, 0o700);
@@ -25,7 +25,7 @@ t.test("it is made, with those above it", async (t) => {
   t.throws(() => makeDirectory("/proc/no-such-directory/below"), { code: "ENOENT" }, "it ends");
 });
 
-t.test("on a disk that is read-only, each says so, and of which directory", async (t) => {
+t.test("on a read-only disk, each error says so and names the directory", async (t) => {
   const directory = await temporaryDirectory(t);
   const [disk, mountpoint, tree] = ["disk", "mountpoint", "tree"].map((name) => join(directory, name)) as [
     string,
@@ -66,7 +66,7 @@ t.test("on a disk that is read-only, each says so, and of which directory", asyn
   }
 });
 
-t.test("a user may have put their own directory elsewhere, and linked to it; nobody else may", async (t) => {
+t.test("a link to a user's own directory is accepted only if that user made it", async (t) => {
   const directory = await temporaryDirectory(t);
   const [own, link] = [join(directory, "own"), join(directory, "link")];
   await mkdir(own, { mode: 0o700 });
@@ -83,44 +83,47 @@ t.test("a user may have put their own directory elsewhere, and linked to it; nob
   });
 });
 
-t.test("where they are goes by absolute paths alone: a daemon changes its directory", async (t) => {
-  const NAMES = ["HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"];
-  const before = NAMES.map((name) => [name, process.env[name]] as const);
-  const { getuid } = process;
-  t.teardown(() => {
-    for (const [name, value] of before) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
+t.test(
+  "relative paths in HOME and XDG variables are ignored, since a daemon changes its directory",
+  async (t) => {
+    const NAMES = ["HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"];
+    const before = NAMES.map((name) => [name, process.env[name]] as const);
+    const { getuid } = process;
+    t.teardown(() => {
+      for (const [name, value] of before) {
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
+      process.getuid = getuid;
+    });
+    const all = () => [cacheDirectory(), stateDirectory("/var/lib/icfs"), configDirectory()];
+    const set = (home: string | undefined, xdg: string | undefined) => {
+      for (const name of NAMES) {
+        const value = name === "HOME" ? home : xdg;
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
+    };
+    process.getuid = () => 12345;
+    const below = (home: string) => [
+      `${home}/.cache/icfs`,
+      `${home}/.local/state/icfs`,
+      `${home}/.config/icfs`,
+    ];
+    set("/home/somebody", undefined);
+    t.same(all(), below("/home/somebody"));
+    for (const relative of ["", ".", "state", "./state", "../x"]) {
+      set("/home/somebody", relative);
+      t.same(all(), below("/home/somebody"), `XDG_... of "${relative}" are as if they were not set`);
+      set(relative, undefined);
+      t.same(all(), below(userInfo().homedir), `a HOME of "${relative}" as well`);
     }
-    process.getuid = getuid;
-  });
-  const all = () => [cacheDirectory(), stateDirectory("/var/lib/icfs"), configDirectory()];
-  const set = (home: string | undefined, xdg: string | undefined) => {
-    for (const name of NAMES) {
-      const value = name === "HOME" ? home : xdg;
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
-  };
-  process.getuid = () => 12345;
-  const below = (home: string) => [
-    `${home}/.cache/icfs`,
-    `${home}/.local/state/icfs`,
-    `${home}/.config/icfs`,
-  ];
-  set("/home/somebody", undefined);
-  t.same(all(), below("/home/somebody"));
-  for (const relative of ["", ".", "state", "./state", "../x"]) {
-    set("/home/somebody", relative);
-    t.same(all(), below("/home/somebody"), `XDG_... of "${relative}" are as if they were not set`);
-    set(relative, undefined);
-    t.same(all(), below(userInfo().homedir), `a HOME of "${relative}" as well`);
-  }
-  set("/home/somebody", "/elsewhere");
-  t.same(all(), ["/elsewhere/icfs", "/elsewhere/icfs", "/elsewhere/icfs"]);
-});
+    set("/home/somebody", "/elsewhere");
+    t.same(all(), ["/elsewhere/icfs", "/elsewhere/icfs", "/elsewhere/icfs"]);
+  },
+);
 
-t.test("who stands in no passwd(5) and has no HOME is told what is wrong, and can do without", async (t) => {
+t.test("without HOME and an entry in passwd(5), the cache directory is below /nonexistent", async (t) => {
   const program = `import { cacheDirectory } from ${JSON.stringify(new URL("../lib/directories.ts", import.meta.url))};
     process.setuid(12345);
     console.log(cacheDirectory());`;

@@ -46,7 +46,7 @@ t.test("no import replaces a global", async (t) => {
   t.equal(process.env, env);
 });
 
-t.test("it is noticed", async (t) => {
+t.test("a replaced global is noticed", async (t) => {
   const before = globals();
   t.intercept(console, "warn", { value: () => {} });
   t.same(changed(before, globals()), ["console.warn"]);

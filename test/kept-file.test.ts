@@ -9,7 +9,7 @@ import { temporaryDirectory } from "./support/icfs.ts";
 
 const MOST = 1000;
 
-t.test("files are read, through links as well, and nothing else is", async (t) => {
+t.test("only files are read, also through links", async (t) => {
   const directory = await temporaryDirectory(t);
   const at = (name: string) => join(directory, name);
   await writeFile(at("file"), "content");
@@ -48,31 +48,28 @@ t.test("files are read, through links as well, and nothing else is", async (t) =
   }
 });
 
-t.test(
-  "what somebody names may be a shell's `<(command)` as well, but no other pipe and no device",
-  async (t) => {
-    const directory = await temporaryDirectory(t);
-    const at = (name: string) => join(directory, name);
-    await writeFile(at("file"), "content");
-    t.equal(readNamedSync(at("file"), MOST).toString(), "content");
-    execFileSync("mkfifo", [at("pipe")]);
-    for (const path of [at("pipe"), "/dev/zero", directory]) {
-      t.throws(() => readNamedSync(path, MOST), { message: /is not a file/ }, path);
-    }
-    t.throws(() => readNamedSync(at("absent"), MOST), { code: "ENOENT" });
-    const script = `import { readNamedSync } from ${JSON.stringify(new URL("../lib/kept-file.ts", import.meta.url))};
+t.test("a named file may be a shell's `<(command)`, but no other pipe and no device", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const at = (name: string) => join(directory, name);
+  await writeFile(at("file"), "content");
+  t.equal(readNamedSync(at("file"), MOST).toString(), "content");
+  execFileSync("mkfifo", [at("pipe")]);
+  for (const path of [at("pipe"), "/dev/zero", directory]) {
+    t.throws(() => readNamedSync(path, MOST), { message: /is not a file/ }, path);
+  }
+  t.throws(() => readNamedSync(at("absent"), MOST), { code: "ENOENT" });
+  const script = `import { readNamedSync } from ${JSON.stringify(new URL("../lib/kept-file.ts", import.meta.url))};
     try { console.log(String(readNamedSync(process.argv[1], 1000))); } catch (error) { console.log(error.message); }`;
-    for (const [command, said] of [
-      ["sleep 0.1; printf some; sleep 0.1; printf thing", /^something\n$/],
-      ["cat /dev/zero", /has more than 1000 bytes\n$/],
-    ] as const) {
-      const stdout = execFileSync("bash", [
-        "-c",
-        `"$0" --input-type=module -e "$1" <(${command})`,
-        process.execPath,
-        script,
-      ]);
-      t.match(stdout.toString(), said, command);
-    }
-  },
-);
+  for (const [command, said] of [
+    ["sleep 0.1; printf some; sleep 0.1; printf thing", /^something\n$/],
+    ["cat /dev/zero", /has more than 1000 bytes\n$/],
+  ] as const) {
+    const stdout = execFileSync("bash", [
+      "-c",
+      `"$0" --input-type=module -e "$1" <(${command})`,
+      process.execPath,
+      script,
+    ]);
+    t.match(stdout.toString(), said, command);
+  }
+});

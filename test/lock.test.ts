@@ -10,7 +10,7 @@ import { temporaryDirectory } from "./support/icfs.ts";
 
 const HOLDER = fileURLToPath(new URL("lock-holder.ts", import.meta.url));
 
-t.test("one at a time, also across containers, and the killed do not keep it", async (t) => {
+t.test("a lock has one holder at a time, across containers too, and a killed holder frees it", async (t) => {
   const file = join(await temporaryDirectory(t), "lock");
   const container = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
   for (const [program, ...args] of [[process.execPath], [...container, process.execPath]]) {
@@ -30,7 +30,7 @@ t.test("one at a time, also across containers, and the killed do not keep it", a
   t.equal((await readFile(file)).length, 0, "nothing is ever written to it");
 });
 
-t.test("where there can be none, it is said why", async (t) => {
+t.test("when a file cannot be a lock, the error says why", async (t) => {
   const directory = await temporaryDirectory(t);
   const absent = join(directory, "absent/lock");
   await t.rejects(
@@ -58,7 +58,7 @@ t.test("where there can be none, it is said why", async (t) => {
   }
 });
 
-t.test("who does not wait is not told of seconds", async (t) => {
+t.test("an attempt without waiting fails at once, and its error mentions no seconds", async (t) => {
   const file = join(await temporaryDirectory(t), "lock");
   await withLock(file, async () => {
     await t.rejects(

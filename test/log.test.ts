@@ -34,7 +34,7 @@ function eventsIn(lines: readonly string[]): number {
   return lines.reduce((sum, line) => sum + Number(/^\w+ (\d+) more /.exec(line)?.[1] ?? 1), 0);
 }
 
-t.test("one line an event, with the time and the level", async (t) => {
+t.test("each event is one line, with the time and the level", async (t) => {
   const [line] = written("info", (log) => log.warn("hello"));
   t.match(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warn hello\n$/);
 });
@@ -67,7 +67,7 @@ t.test("a message cannot forge a line or reach the terminal", async (t) => {
   }
 });
 
-t.test("the first three of a kind are written at once, the others are counted", async (t) => {
+t.test("the first three events of a kind are written at once, and the others are counted", async (t) => {
   const { lines, log } = limited();
   for (let i = 1; i <= 60; i++) log.warn(`chunk ${(i * 0x123456789ab).toString(16)}: no answer in ${i} s`);
   t.equal(lines.length, 3);
@@ -77,7 +77,7 @@ t.test("the first three of a kind are written at once, the others are counted", 
   t.match(lines[3], /^warn 57 more like this in the last \d+ s: chunk [0-9a-f]+: no answer in 60 s$/);
 });
 
-t.test("what is different is written at once, between a thousand that are the same", async (t) => {
+t.test("a different event is written at once, even among a thousand similar ones", async (t) => {
   const { lines, log } = limited();
   t.teardown(() => log.end());
   const same = () => {
@@ -108,7 +108,7 @@ t.test("info and debug are not limited", async (t) => {
 });
 
 t.test(
-  "whatever comes, the log is bounded, each event is counted, and each kind's first is there",
+  "for any events, the log is bounded, every event counts, and the first of each kind is written",
   async (t) => {
     const event = fc.record({
       level: fc.constantFrom("warn" as const, "error" as const),
@@ -137,7 +137,7 @@ t.test(
   },
 );
 
-t.test("a stranger who makes up kinds gets a bounded log as well", async (t) => {
+t.test("the log stays bounded even if a stranger invents kinds of events", async (t) => {
   const { lines, log } = limited();
   const word = (i: number) =>
     i.toString(26).replace(/./g, (digit) => "ghijklmnopqrstuvwxyzGHIJKL"[Number.parseInt(digit, 26)]!);
@@ -154,7 +154,7 @@ t.test("a stranger who makes up kinds gets a bounded log as well", async (t) => 
 });
 
 t.test(
-  "the sum is written though nothing else happens; once there is nothing to sum up, all is as at first",
+  "the sum is written even if nothing else happens, and then the next event is written at once",
   async (t) => {
     mock.timers.enable({ apis: ["setInterval"] });
     t.teardown(() => mock.timers.reset());
@@ -173,7 +173,7 @@ t.test(
   },
 );
 
-t.test("a day of it is a line a minute", async (t) => {
+t.test("a day of repeated warnings takes one line a minute", async (t) => {
   mock.timers.enable({ apis: ["setInterval"] });
   t.teardown(() => mock.timers.reset());
   const { lines, log } = limited();
@@ -187,7 +187,7 @@ t.test("a day of it is a line a minute", async (t) => {
   t.equal(eventsIn(lines), 100 * minutes);
 });
 
-t.test("a process that ends says what it has held back, and is not kept by it", async (t) => {
+t.test("a process writes its held-back lines when it ends, and is not kept alive by them", async (t) => {
   const module = new URL("../lib/log.ts", import.meta.url);
   const exit = new URL("../lib/process/exit.ts", import.meta.url);
   for (const [how, code] of [
@@ -211,7 +211,7 @@ t.test("a process that ends says what it has held back, and is not kept by it", 
   }
 });
 
-t.test("JSON that is safe on a terminal, and says the same", async (t) => {
+t.test("JSON output is safe on a terminal and keeps its meaning", async (t) => {
   const value = { name: "a\u202eb\u009b2Jc\u2028d\u007f\n\\u202e", list: ["größe", "🥾", 1, null] };
   const line = jsonLine(value);
   t.notOk(isUnsafe(line));

@@ -17,7 +17,7 @@ const anonymous = new AnonymousIdentity().getPrincipal();
 /** A trap as the network reports it. */
 const trapped = (words: string) => new RejectError(5, `canister x rejects "y": ${words}`, "IC0503", words);
 
-t.test("they are the canister's own words", async (t) => {
+t.test("the words of refusals are the canister's own", async (t) => {
   const traps = [...main.matchAll(/Runtime\.trap\("([^"]*)"/g)].map(([, words]) => words!);
   t.ok(traps.length > 5, "what it traps with is found");
   t.ok(
@@ -27,7 +27,7 @@ t.test("they are the canister's own words", async (t) => {
   for (const words of [REFUSALS.private, REFUSALS.sender]) t.ok(wasm.includes(words), words);
 });
 
-t.test("a sender whom the canister does not take messages from", async (t) => {
+t.test("a refused sender is recognised", async (t) => {
   t.ok(isRefusedSender(trapped(REFUSALS.sender)));
   t.ok(isRefusedSender(new RejectError(4, "Error from Canister x: Canister rejected the message", "IC0406")));
   t.notOk(isRefusedSender(trapped("over quota: the canister stores at most 1 bytes")));
@@ -36,7 +36,7 @@ t.test("a sender whom the canister does not take messages from", async (t) => {
   t.notOk(isRefusedSender(new Error(REFUSALS.sender)));
 });
 
-t.test("a reader whom a private canister turns away, and what to tell them", async (t) => {
+t.test("a reader refused by a private canister is recognised, and told what to do", async (t) => {
   const error = trapped(`${REFUSALS.private}, and 2vxsx-fae is not a reader`);
   t.ok(isRefusedReader(error));
   const home = await temporaryDirectory(t);
@@ -58,7 +58,7 @@ t.test("a reader whom a private canister turns away, and what to tell them", asy
   }
 });
 
-t.test("a quota is said in units that people read", async (t) => {
+t.test("a quota is shown in units that people read", async (t) => {
   const agent = HttpAgent.createSync({ host: "http://127.0.0.1:1", identity: new AnonymousIdentity() });
   const refused = (words: string) =>
     explained(Promise.reject(trapped(words)), agent, canister, { what: "publish", by: "publisher" });
@@ -73,7 +73,7 @@ t.test("a quota is said in units that people read", async (t) => {
   }
 });
 
-t.test("who has no answer that counts does not say that nothing was done", async (t) => {
+t.test("without a valid answer, the error does not say that nothing was done", async (t) => {
   const agent = HttpAgent.createSync({ host: "http://127.0.0.1:1", identity: new AnonymousIdentity() });
   const told = (error: Error, by: "owner" | "publisher") =>
     explained(Promise.reject(error), agent, canister, { what: "grant roles", by }).catch(messageOf);

@@ -70,39 +70,44 @@ async function recording(t: Test, work: () => Promise<unknown>): Promise<string[
   return done;
 }
 
-t.test("bytes are on disk before they have their name, and the name before anybody goes by it", async (t) => {
-  const directory = await temporaryDirectory(t);
-  const path = join(directory, "file");
-  const order = ["sync unfinished", "rename", "sync directory"];
-  const replaced = await recording(t, async () => {
-    await replaceFile(path, "content");
-    await syncDirectory(directory);
-  });
-  t.strictSame(replaced, order);
+t.test(
+  "a file is synced before it gets its name, and its directory before anybody relies on the name",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const path = join(directory, "file");
+    const order = ["sync unfinished", "rename", "sync directory"];
+    const replaced = await recording(t, async () => {
+      await replaceFile(path, "content");
+      await syncDirectory(directory);
+    });
+    t.strictSame(replaced, order);
 
-  process.env.XDG_STATE_HOME = join(directory, "state");
-  const trust = () =>
-    trustingReader(readerOf(encodeChain(2)), {
-      canister: canisterId(1),
-      rootKey: Buffer.alloc(133, 7),
-      network: resolveNetwork("local"),
-    }).head();
-  const done = await recording(t, trust);
-  t.strictSame(done.slice(-3), order, "what was accepted");
-  t.ok(done.length > 5, "and the directories that are new, which would be gone with what is in them");
+    process.env.XDG_STATE_HOME = join(directory, "state");
+    const trust = () =>
+      trustingReader(readerOf(encodeChain(2)), {
+        canister: canisterId(1),
+        rootKey: Buffer.alloc(133, 7),
+        network: resolveNetwork("local"),
+      }).head();
+    const done = await recording(t, trust);
+    t.strictSame(done.slice(-3), order, "what was accepted");
+    t.ok(done.length > 5, "and the directories that are new, which would be gone with what is in them");
 
-  process.env.XDG_CONFIG_HOME = join(directory, "config");
-  const { error } = console;
-  t.teardown(() => {
-    console.error = error;
-  });
-  console.error = () => {};
-  const made = await recording(t, async () => t.ok((await defaultIdentity()) instanceof Ed25519KeyIdentity));
-  t.strictSame(made, ["sync unfinished", "link", "sync directory"], "an identity");
-  t.strictSame(await readdir(join(directory, "config/icfs")), [basename(defaultIdentityFile())]);
-});
+    process.env.XDG_CONFIG_HOME = join(directory, "config");
+    const { error } = console;
+    t.teardown(() => {
+      console.error = error;
+    });
+    console.error = () => {};
+    const made = await recording(t, async () =>
+      t.ok((await defaultIdentity()) instanceof Ed25519KeyIdentity),
+    );
+    t.strictSame(made, ["sync unfinished", "link", "sync directory"], "an identity");
+    t.strictSame(await readdir(join(directory, "config/icfs")), [basename(defaultIdentityFile())]);
+  },
+);
 
-t.test("who fails leaves nothing, and takes away nothing of others", async (t) => {
+t.test("a failed replacement leaves nothing behind, and removes nothing of others", async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, "file");
   await mkdir(path);
@@ -114,7 +119,7 @@ t.test("who fails leaves nothing, and takes away nothing of others", async (t) =
   t.equal(names.size, 100, "each has a name of its own");
 });
 
-t.test("of many at once, one is there, and whole", async (t) => {
+t.test("of many replacements at once, one remains, and it is whole", async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, "file");
   const contents = Array.from({ length: 20 }, (_, i) => String(i).repeat(100_000));
@@ -124,7 +129,7 @@ t.test("of many at once, one is there, and whole", async (t) => {
   t.equal((await stat(path)).mode & 0o777, 0o600);
 });
 
-t.test("by its age alone it is told what was left by a killed process", async (t) => {
+t.test("leftovers of a killed process are recognised only by their age", async (t) => {
   const directory = await temporaryDirectory(t);
   for (const name of ["old.new", "young.new", "old"]) await writeFile(join(directory, name), "");
   const yesterday = Date.now() / 1000 - 25 * 3600;
@@ -135,7 +140,7 @@ t.test("by its age alone it is told what was left by a killed process", async (t
   await removeAbandoned(join(directory, "name too long ".repeat(100)));
 });
 
-t.test("within a process a lock is one's as well", async (t) => {
+t.test("a lock also excludes others within the same process", async (t) => {
   const file = join(await temporaryDirectory(t), "lock");
   let inside = 0;
   const most = await Promise.all(

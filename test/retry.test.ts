@@ -15,38 +15,35 @@ t.test("the first success is the result", async (t) => {
   t.equal(attempts, 3);
 });
 
-t.test(
-  "`again` decides, and is told what happened; pauses double, with jitter, up to the longest",
-  async (t) => {
-    const pauses: number[] = [];
-    const errors: unknown[] = [];
-    let attempt = 0;
-    const work = retrying(
-      () => {
-        attempt += 1;
-        throw new Error(`attempt ${attempt}`);
+t.test("`again` decides after each error; pauses double, with jitter, up to the longest", async (t) => {
+  const pauses: number[] = [];
+  const errors: unknown[] = [];
+  let attempt = 0;
+  const work = retrying(
+    () => {
+      attempt += 1;
+      throw new Error(`attempt ${attempt}`);
+    },
+    {
+      firstPause: 2,
+      longestPause: 10,
+      again: (error, attempts, pause) => {
+        t.equal(attempts, attempt);
+        errors.push(error);
+        pauses.push(pause);
+        return attempts < 6;
       },
-      {
-        firstPause: 2,
-        longestPause: 10,
-        again: (error, attempts, pause) => {
-          t.equal(attempts, attempt);
-          errors.push(error);
-          pauses.push(pause);
-          return attempts < 6;
-        },
-      },
-    );
-    await t.rejects(work, { message: "attempt 6" }, "the last error is the one that counts");
-    t.equal(errors.length, 6);
-    for (const [i, length] of [2, 4, 8, 10, 10, 10].entries()) {
-      t.ok(pauses[i]! >= length / 2 && pauses[i]! < length * 1.5, `pause ${i}: ${pauses[i]} of ${length}`);
-    }
-    t.not(new Set(pauses.slice(3)).size, 1, "hosts do not come back all at once");
-  },
-);
+    },
+  );
+  await t.rejects(work, { message: "attempt 6" }, "the last error is the one that counts");
+  t.equal(errors.length, 6);
+  for (const [i, length] of [2, 4, 8, 10, 10, 10].entries()) {
+    t.ok(pauses[i]! >= length / 2 && pauses[i]! < length * 1.5, `pause ${i}: ${pauses[i]} of ${length}`);
+  }
+  t.not(new Set(pauses.slice(3)).size, 1, "hosts do not come back all at once");
+});
 
-t.test("no second attempt when none is wanted", async (t) => {
+t.test("no second attempt is made when `again` says no", async (t) => {
   let attempts = 0;
   const work = retrying(
     async () => {
@@ -81,7 +78,7 @@ t.test("an error may ask for a longer pause", async (t) => {
   t.ok(pauses[2]! < 3, "once");
 });
 
-t.test("a signal ends a pause", async (t) => {
+t.test("an abort signal ends a pause", async (t) => {
   const ending = new AbortController();
   let attempts = 0;
   const work = retrying(

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import t from "tap";
 import { atOnce, inSteps, sorting } from "../lib/steps.ts";
 
-t.test("sorting is what toSorted() does, stable, and pauses", async (t) => {
+t.test("sorting gives the result of toSorted(), is stable, and pauses", async (t) => {
   const items = fc.array(fc.tuple(fc.nat({ max: 50 }), fc.nat()), { maxLength: 5000, size: "max" });
   const compare = (a: readonly [number, number], b: readonly [number, number]) => a[0] - b[0];
   fc.assert(

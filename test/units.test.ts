@@ -25,7 +25,7 @@ t.test("sizes for people", async (t) => {
   t.equal(sizeText(2_000_000_000_000_000), "2000.0 TB");
 });
 
-t.test("limits, as they were set", async (t) => {
+t.test("limits are shown as they were set", async (t) => {
   t.equal(limitText(107_374_182_400), "100 GiB");
   t.equal(limitText(1.5 * 2 ** 30), "1.5 GiB");
   t.equal(limitText(2 ** 40), "1 TiB");
@@ -38,7 +38,7 @@ t.test("limits, as they were set", async (t) => {
   t.equal(limitText(0), "0 bytes");
 });
 
-t.test("sizes as people write them", async (t) => {
+t.test("sizes are parsed as people write them", async (t) => {
   const cases: [string, number | undefined][] = [
     ["0", 0],
     ["5000", 5000],
@@ -61,7 +61,7 @@ t.test("sizes as people write them", async (t) => {
   for (const [text, bytes] of cases) t.equal(parseBytes(text), bytes, text);
 });
 
-t.test("memory: a plain number is MiB", async (t) => {
+t.test("a plain number of memory is in MiB", async (t) => {
   t.equal(parseMebibytes("64"), 64 * 2 ** 20);
   t.equal(parseMebibytes("64MiB"), 64 * 2 ** 20);
   t.equal(parseMebibytes("1.5GB"), 1_500_000_000);
@@ -101,7 +101,7 @@ t.test("durations", async (t) => {
   ]);
 });
 
-t.test("cycles, exactly", async (t) => {
+t.test("cycles are parsed exactly", async (t) => {
   const cases: [text: string, cycles: bigint | undefined][] = [
     ["2T", 2_000_000_000_000n],
     ["2t", 2_000_000_000_000n],

@@ -16,32 +16,35 @@ import { file } from "./support/manifests.ts";
 
 const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
 
-t.test("a mount that serves other bytes, names, kinds or targets; modes are its options", async (t) => {
-  const directory = await temporaryDirectory(t);
-  await writeTree(directory, { "d/a": "a", b: "b", c: "c" });
-  await symlink("b", join(directory, "link"));
-  const { manifest } = await chunked(directory);
-  const tree = Tree.of(manifest, 0n);
-  t.same(await mountProblems(tree, directory, silent), []);
-  await chmod(join(directory, "b"), 0o755);
-  t.same(await mountProblems(tree, directory, silent), []);
+t.test(
+  "differences in a mount's bytes, names, kinds and targets are named; modes do not count",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    await writeTree(directory, { "d/a": "a", b: "b", c: "c" });
+    await symlink("b", join(directory, "link"));
+    const { manifest } = await chunked(directory);
+    const tree = Tree.of(manifest, 0n);
+    t.same(await mountProblems(tree, directory, silent), []);
+    await chmod(join(directory, "b"), 0o755);
+    t.same(await mountProblems(tree, directory, silent), []);
 
-  await writeTree(directory, { "d/a": "A", "d/new": "" });
-  await rm(join(directory, "link"));
-  await symlink("c", join(directory, "link"));
-  await rm(join(directory, "c"));
-  await mkdir(join(directory, "c"));
-  await rm(join(directory, "b"));
-  t.same(await mountProblems(tree, directory, silent), [
-    `${directory}: removed file      b`,
-    `${directory}: changed directory c (was a file)`,
-    `${directory}: changed file      d/a (bytes)`,
-    `${directory}: added   file      d/new`,
-    `${directory}: changed symlink   link (target)`,
-  ]);
-});
+    await writeTree(directory, { "d/a": "A", "d/new": "" });
+    await rm(join(directory, "link"));
+    await symlink("c", join(directory, "link"));
+    await rm(join(directory, "c"));
+    await mkdir(join(directory, "c"));
+    await rm(join(directory, "b"));
+    t.same(await mountProblems(tree, directory, silent), [
+      `${directory}: removed file      b`,
+      `${directory}: changed directory c (was a file)`,
+      `${directory}: changed file      d/a (bytes)`,
+      `${directory}: added   file      d/new`,
+      `${directory}: changed symlink   link (target)`,
+    ]);
+  },
+);
 
-t.test("all files that are wrong are named; without a network, how many were not looked at", async (t) => {
+t.test("all wrong files are named; without a network, the unchecked files are counted", async (t) => {
   const directory = await temporaryDirectory(t);
   // Large files: each has chunks of its own.
   const contents = Object.fromEntries(["a", "b", "c", "d"].map((name, i) => [name, bytesOf(i, 300_000)]));
@@ -68,7 +71,7 @@ t.test("all files that are wrong are named; without a network, how many were not
   ]);
 });
 
-t.test("of many files that are wrong a thousand are asked for", async (t) => {
+t.test("checking stops after a thousand wrong files", async (t) => {
   const sha256 = (i: number) => Buffer.alloc(32, i);
   const tree = Tree.of(
     {
@@ -91,7 +94,7 @@ t.test("of many files that are wrong a thousand are asked for", async (t) => {
   t.equal(problems.at(-1), "1000 files are wrong: 200 more files were not checked");
 });
 
-t.test("whatever a header says wrongly of its files is named", async (t) => {
+t.test("every wrong total in a header is named", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { "d/a": "one", b: "three" });
   await symlink("b", join(directory, "link"));

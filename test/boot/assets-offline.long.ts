@@ -20,44 +20,48 @@ import { reporting } from "./stages.ts";
 /** Larger files are uploaded in chunks. */
 const SMALL_BYTES = 500_000;
 
-t.test("from a filled canister to the installer's first screen", { timeout: 600_000 }, async (t) => {
-  const filled = await startOtherCanister(t, assetsWasm(), async ({ flat, canister, url, env }) => {
-    const network = resolveNetwork(url);
-    const agent = createAgent({
-      network,
-      rootKey: await rootKeyOf(network, undefined),
-      // The identity that deployed the canister may write to it.
-      identity: await loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem")),
-      requestTimeout: 60_000,
-      verifyQuerySignatures: true,
+t.test(
+  "a machine boots offline from a mounted asset canister to the installer's first screen",
+  { timeout: 600_000 },
+  async (t) => {
+    const filled = await startOtherCanister(t, assetsWasm(), async ({ flat, canister, url, env }) => {
+      const network = resolveNetwork(url);
+      const agent = createAgent({
+        network,
+        rootKey: await rootKeyOf(network, undefined),
+        // The identity that deployed the canister may write to it.
+        identity: await loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem")),
+        requestTimeout: 60_000,
+        verifyQuerySignatures: true,
+      });
+      const { store, storeAll } = filling(assetsActor(agent, Principal.fromText(canister)));
+      const small: [key: string, content: Uint8Array][] = [];
+      for await (const name of glob("**", { cwd: flat })) {
+        const path = join(flat, name);
+        const stats = await stat(path);
+        if (!stats.isFile()) continue;
+        if (stats.size < SMALL_BYTES) small.push([`/${name}`, await readFile(path)]);
+        else await store(`/${name}`, await readFile(path));
+      }
+      await storeAll(small);
     });
-    const { store, storeAll } = filling(assetsActor(agent, Principal.fromText(canister)));
-    const small: [key: string, content: Uint8Array][] = [];
-    for await (const name of glob("**", { cwd: flat })) {
-      const path = join(flat, name);
-      const stats = await stat(path);
-      if (!stats.isFile()) continue;
-      if (stats.size < SMALL_BYTES) small.push([`/${name}`, await readFile(path)]);
-      else await store(`/${name}`, await readFile(path));
-    }
-    await storeAll(small);
-  });
-  const { canister, flat, mountpoint, url, env, localnet, stack } = filled;
-  await (await mount(canister, mountpoint, url, { env }, ["--ready", "hydrated"])).end();
-  await localnet.stop();
+    const { canister, flat, mountpoint, url, env, localnet, stack } = filled;
+    await (await mount(canister, mountpoint, url, { env }, ["--ready", "hydrated"])).end();
+    await localnet.stop();
 
-  const mounted = stack.use(await mount(canister, mountpoint, url, { env }));
-  t.match(
-    await readFile(mountLog(mountpoint), "utf8"),
-    /serves what was kept on this host, certified .* ago/,
-  );
-  const [status] = JSON.parse(await run(BIN, ["status", mountpoint, "--json"], { env }));
-  t.match(status, { source: "assets", warning: /kept on this host/, mountpoint });
-  const namespace = `icfs-test-${process.pid}`;
-  const { names, bytes } = await boot(mountpoint, { namespace, stage: reporting(t), env });
-  t.ok(bytes > 40_000_000, "the kernel and the initrd went through the mount");
-  t.ok(names.includes("pxelinux.0") && names.includes("pxelinux.cfg/default"), "so did files behind links");
-  await t.resolves(run("diff", ["-r", flat, mountpoint], { seconds: 120 }), "every file is what it was");
-  const { chunksVerified } = await mounted.end();
-  t.equal(chunksVerified, 0, "nothing came from the network");
-});
+    const mounted = stack.use(await mount(canister, mountpoint, url, { env }));
+    t.match(
+      await readFile(mountLog(mountpoint), "utf8"),
+      /serves what was kept on this host, certified .* ago/,
+    );
+    const [status] = JSON.parse(await run(BIN, ["status", mountpoint, "--json"], { env }));
+    t.match(status, { source: "assets", warning: /kept on this host/, mountpoint });
+    const namespace = `icfs-test-${process.pid}`;
+    const { names, bytes } = await boot(mountpoint, { namespace, stage: reporting(t), env });
+    t.ok(bytes > 40_000_000, "the kernel and the initrd went through the mount");
+    t.ok(names.includes("pxelinux.0") && names.includes("pxelinux.cfg/default"), "so did files behind links");
+    await t.resolves(run("diff", ["-r", flat, mountpoint], { seconds: 120 }), "every file is what it was");
+    const { chunksVerified } = await mounted.end();
+    t.equal(chunksVerified, 0, "nothing came from the network");
+  },
+);

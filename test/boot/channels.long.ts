@@ -19,7 +19,7 @@ t.setTimeout(30 * HUNG);
 
 const OTHER_MAC = GUEST_MAC.replace(/..$/, "67");
 
-t.test("a machine that is listed for canary, and one that is not", async (t) => {
+t.test("a machine listed for canary boots the canary release, any other the stable one", async (t) => {
   const stack = stackOf(t);
   const { directory, env } = stack.use(await makeWorkspace("icfs-test"));
   const { localnet, url } = await startLocalnet({ env });
@@ -65,5 +65,5 @@ t.test("a machine that is listed for canary, and one that is not", async (t) => 
   await eventually("the mount has followed", async () =>
     (await readFile(menu, "utf8")).includes("release 2"),
   );
-  await t.test("stable, after it was promoted", (t) => boots(t, OTHER_MAC, 2));
+  await t.test("stable, after canary is promoted to it", (t) => boots(t, OTHER_MAC, 2));
 });

@@ -24,7 +24,7 @@ const OUTPUT = [
   /^Everything is cleaned up\./m,
 ];
 
-t.test("boots to the installer's first screen and leaves nothing behind", async (t) => {
+t.test("the demo boots to the installer's first screen and leaves nothing behind", async (t) => {
   await using run = await startDemo();
   t.equal(await run.demo.exit, 0, "exit code");
   let at = 0;

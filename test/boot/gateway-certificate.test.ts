@@ -43,12 +43,12 @@ async function fetched(path: string): Promise<string> {
 const others = await makeAuthority(c.directory, "others");
 const shown = async (authority: Authority, host: string) => upstream.show(await authority.certify(host));
 
-t.test("the canister's name, by an authority that is trusted", async (t) => {
+t.test("nginx accepts a certificate for the canister's name from a trusted authority", async (t) => {
   t.equal(await fetched("/.icfs/at/1/first"), "the first file 200");
   t.same([...upstream.names], [name], "nginx says whose certificate it wants");
 });
 
-t.test("the same name, by another authority", async (t) => {
+t.test("nginx refuses a certificate for the canister's name from another authority", async (t) => {
   await shown(others, name);
   const asked = upstream.asked.length;
   t.match(await fetched("/.icfs/at/1/second"), / 502$/);
@@ -56,14 +56,14 @@ t.test("the same name, by another authority", async (t) => {
   t.equal(await fetched("/.icfs/at/1/first"), "the first file 200", "what is kept is served anyway");
 });
 
-t.test("another name, by the authority that is trusted", async (t) => {
+t.test("nginx refuses a certificate for another name from the trusted authority", async (t) => {
   await shown(upstream.authority, "icp0.io");
   const asked = upstream.asked.length;
   t.match(await fetched("/.icfs/at/1/third"), / 502$/);
   t.equal(upstream.asked.length, asked, "nothing is asked of it");
 });
 
-t.test("the right one again", async (t) => {
+t.test("nginx accepts a wildcard certificate from the trusted authority", async (t) => {
   await shown(upstream.authority, `*.icp0.io`);
   t.equal(
     await fetched("/.icfs/at/1/fourth"),

@@ -188,7 +188,7 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
     t.equal(sha256(await tftp("latest")), sha256(await readFile(join(tree, "latest"))), "TFTP, a link");
   };
 
-  await t.test("with nothing kept, and a network that comes late", async (t) => {
+  await t.test("with an empty cache, and a network that comes up late", async (t) => {
     await cable("down");
     const guest = await boot();
     // A reader waits for the automount, and tries again when systemd gives up, which it does after 90 s.
@@ -219,7 +219,7 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
         "confined",
       );
 
-      await t.test("reload brings a new release", async (t) => {
+      await t.test("systemctl reload switches to the new release", async (t) => {
         await makeTree(tree, "second");
         await publish(tree, CANISTER, url, { env });
         await guest.ask("systemctl reload icfs@pxe");
@@ -230,7 +230,7 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
         t.equal(await guest.ask(sums("/srv/pxe")), await expected());
       });
 
-      await t.test("killed, it comes again, and dnsmasq goes on", async (t) => {
+      await t.test("after SIGKILL, the service mounts again and dnsmasq keeps running", async (t) => {
         await guest.ask("sed -i s,/srv/tftp,/srv/pxe, /etc/dnsmasq.d/tftp.conf && systemctl restart dnsmasq");
         const dnsmasq = await guest.ask(property("dnsmasq", "MainPID"));
         // The script must look at once, because the service mounts again some seconds later.
@@ -250,7 +250,7 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
         await guest.ask("sed -i s,/srv/pxe,/srv/tftp, /etc/dnsmasq.d/tftp.conf && systemctl restart dnsmasq");
       });
 
-      await t.test("stopped, it leaves nothing; started, it is there", async (t) => {
+      await t.test("stopping the service unmounts, and starting it mounts again", async (t) => {
         await guest.ask("systemctl stop icfs@pxe");
         t.same(
           await isMounted(guest),
@@ -261,22 +261,25 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
         t.equal(await guest.ask(sums("/srv/pxe")), await expected(), "when start returns");
       });
 
-      await t.test("unmounted by hand, it has ended, and stays so", async (t) => {
+      await t.test("the service ends successfully when it is unmounted by hand", async (t) => {
         await guest.ask("umount /srv/pxe");
         await guest.until("test $(systemctl is-active icfs@pxe) = inactive");
         t.equal(await guest.ask(property("icfs@pxe", "Result")), "success");
         await guest.ask("systemctl start icfs@pxe", LATE);
       });
 
-      await t.test("it fails when the network does not come in time, and tries again for ever", async (t) => {
-        await cable("down");
-        t.not((await guest.run("systemctl start icfs@cold", LATE)).code, 0, "nobody waits longer for it");
-        await guest.until(`test $(${property("icfs@cold", "NRestarts")}) -gt 0`, LATE);
-        await cable("up");
-        await guest.until("systemctl is-active icfs@cold", LATE);
-        t.equal(await guest.ask(sums("/srv/cold")), await expected());
-        await guest.ask("systemctl stop icfs@cold");
-      });
+      await t.test(
+        "the service fails to start when the network does not come up in time, and keeps retrying",
+        async (t) => {
+          await cable("down");
+          t.not((await guest.run("systemctl start icfs@cold", LATE)).code, 0, "nobody waits longer for it");
+          await guest.until(`test $(${property("icfs@cold", "NRestarts")}) -gt 0`, LATE);
+          await cable("up");
+          await guest.until("systemctl is-active icfs@cold", LATE);
+          t.equal(await guest.ask(sums("/srv/cold")), await expected());
+          await guest.ask("systemctl stop icfs@cold");
+        },
+      );
     });
 
     await t.test("the documentation's commands", async (t) => {
@@ -292,7 +295,7 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
       for (const command of ON_A_MACHINE) t.equal((await guest.run(command)).code, 0, command);
     });
 
-    await t.test("a mount by fstab whose process was killed: restarted", async (t) => {
+    await t.test("an fstab mount whose process was killed can be restarted", async (t) => {
       await guest.ask(
         "kill -KILL $(systemctl show --value --property ControlGroup srv-early.mount | sed 's,^,/sys/fs/cgroup,; s,$,/cgroup.procs,' | xargs cat)",
       );
@@ -307,7 +310,7 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
     t.match(console, /Unmounted .*\/srv\/early/);
   });
 
-  await t.test("with what was kept, and no network at all", async (t) => {
+  await t.test("with a filled cache, and no network", async (t) => {
     await cable("down");
     const guest = await boot();
     await guest.ask("systemctl is-system-running --wait", LATE);

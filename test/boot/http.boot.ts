@@ -100,7 +100,7 @@ t.test("by TFTP from a mount", async (t) => {
   });
 });
 
-t.test("how long each took", async (t) => {
+t.test("a time is recorded for each boot", async (t) => {
   const named = Object.entries(seconds).map(([name, taken]) => `${name} ${taken.toFixed(1)} s`);
   t.equal(named.length, 4, named.join("; "));
 });

@@ -32,7 +32,7 @@ const [IPXE, , LINUX] = STAGES;
 const INITRD_STAGE = { name: "initrd", pattern: new RegExp(`(${MARKER})`), seconds: 300 };
 
 t.test(
-  "iPXE: from the canister, then without it from nginx, and from icfs serve",
+  "iPXE boots from the canister, then offline from nginx, then from icfs serve",
   { timeout: 900_000 },
   async (t) => {
     const stack = stackOf(t);
@@ -74,14 +74,14 @@ t.test(
       });
       t.ok(stdout.equals(IMAGE), `${stdout.length} bytes`);
     };
-    await t.test("firmware's image, of several pieces", image);
+    await t.test("the firmware image in several pieces, from the canister", image);
     const mirror = join(directory, "mirror");
     await run(BIN, ["mirror", CANISTER, mirror, "--network", url], { env });
     const rootKey = Buffer.from(await rootKeyOf(resolveNetwork(url), undefined)).toString("hex");
     await site.cutOff();
     await localnet.stop();
-    await t.test("from nginx, which has it all", boot);
-    await t.test("the firmware's image, likewise", image);
+    await t.test("from nginx, which has cached everything", boot);
+    await t.test("the firmware image, from nginx", image);
 
     await site.nginx.stop();
     const args = ["--listen", `${HOST_ADDRESS}:80`, "--mirror", `file:${mirror}`, "--mirror-only"];
@@ -94,7 +94,7 @@ t.test(
     const [nsenter, more] = namespace.inside(BIN, ["serve", CANISTER, ...args, "--root-key", rootKey]);
     const serve = stack.use(new Process(nsenter, more, own));
     await serve.until(/http:/, { seconds: 60 });
-    await t.test("from icfs serve, which has it from a directory", boot);
-    await t.test("and the image", image);
+    await t.test("from icfs serve, which reads from a directory", boot);
+    await t.test("the firmware image, from icfs serve", image);
   },
 );

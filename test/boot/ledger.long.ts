@@ -40,7 +40,7 @@ interface Got {
   readonly bytes?: number;
 }
 
-t.test("what dnsmasq has sent", async (t) => {
+t.test("the ledger lists each transfer that dnsmasq has completed", async (t) => {
   const stack = stackOf(t);
   const c = await startMountable(t);
   const files = (release: number) =>
@@ -155,19 +155,22 @@ t.test("what dnsmasq has sent", async (t) => {
     stderr: "",
   });
 
-  await t.test("a release that changes what it got makes it stale; what it got stays proved", async (t) => {
-    await c.publish(files(3));
-    await eventually("the mount has followed", async () => (await mounted.status()).release === 3);
-    const { stdout } = await c.icfs(["boots", "--stale", ...options]);
-    t.match(stdout, `${MAC} ${MACHINE}, booted `);
-    t.match(
-      stdout,
-      `: ${mounted.at("kernel")}\na reboot would change ${MACHINES + 1} of ${MACHINES + 1} machines`,
-    );
-    t.match(await c.icfs(["explain", MACHINE, ...options]), { code: 0, stdout: /release 2 of/ });
-  });
+  await t.test(
+    "a release that changes a booted file makes the boot stale, but the boot stays proved",
+    async (t) => {
+      await c.publish(files(3));
+      await eventually("the mount has followed", async () => (await mounted.status()).release === 3);
+      const { stdout } = await c.icfs(["boots", "--stale", ...options]);
+      t.match(stdout, `${MAC} ${MACHINE}, booted `);
+      t.match(
+        stdout,
+        `: ${mounted.at("kernel")}\na reboot would change ${MACHINES + 1} of ${MACHINES + 1} machines`,
+      );
+      t.match(await c.icfs(["explain", MACHINE, ...options]), { code: 0, stdout: /release 2 of/ });
+    },
+  );
 
-  await t.test("a ledger in which somebody has changed a hash", async (t) => {
+  await t.test("a changed hash in the ledger is detected", async (t) => {
     const forgedAt = (await written()).findIndex((line) => line.includes(whole.at(-2)!.sha256!));
     const forged = (await readFile(log, "utf8")).replaceAll(whole.at(-2)!.sha256!, "00".repeat(32));
     await writeFile(log, forged);

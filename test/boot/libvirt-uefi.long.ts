@@ -51,7 +51,7 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
   };
   await mount();
 
-  await t.test("UEFI, by the network with another boot file", async (t) => {
+  await t.test("a machine boots by UEFI when the network names another boot file", async (t) => {
     await startNetwork((xml) => xml.replace("pxelinux.0", UEFI_BOOT_FILE));
     const sent = await sentDuring(async () => {
       // The boot ends at GRUB: the network's description does not affect the rest.
@@ -65,7 +65,7 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
     await host.virsh("net-destroy", "default");
   });
 
-  await t.test("BIOS and UEFI at once, by one network", async (t) => {
+  await t.test("machines boot by BIOS and by UEFI at once from one network", async (t) => {
     await startNetwork((xml) =>
       xml
         .replace("<network>", `<network ${NAMESPACE}>`)

@@ -15,7 +15,7 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
   const before = mountsBelow(ROOT);
   const { directory, env, tree, host, online, mount, isTree, boot, sentDuring } = await startLibvirt(t);
 
-  await t.test("the network as it stands starts over the mount, and starts again", async (t) => {
+  await t.test("the unchanged network starts over the mount, and starts again", async (t) => {
     await mount();
     t.match(await host.virsh("net-define", NETWORK), /Network default defined/, "net-define");
     t.match(await host.virsh("net-start", "default"), /Network default started/, "net-start");
@@ -40,7 +40,7 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
     await host.virsh("net-start", "default");
   });
 
-  await t.test("BIOS, by the network as it stands", async (t) => {
+  await t.test("a machine boots by BIOS from the unchanged network", async (t) => {
     const sent = await sentDuring(async () => {
       await boot(t, "bios", STAGES);
     });
@@ -48,7 +48,7 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
     await isTree(t);
   });
 
-  await t.test("a mount that goes, and comes later than the network", async (t) => {
+  await t.test("the network starts without the mount, and serves files once it is mounted", async (t) => {
     // The server's address can also be reached from the host itself.
     const fetch = (name: string) =>
       run(...host.inside("curl", ["--silent", "--show-error", "--max-time", "20", tftpUrl(SERVER, name)]), {

@@ -58,7 +58,7 @@ async function boot(t: Test, namespace: Namespace): Promise<Machine> {
   };
 }
 
-t.test("two machines at once", async (t) => {
+t.test("slow machines get the kernel and initrd of one release, by dnsmasq and by tftpd-hpa", async (t) => {
   const c = await startMountable(t);
   const first = await c.publish(files(1));
   const mounted = await c.mount("--refresh", "0.3", "--quiet", String(QUIET_S), "--switch-within", "1h");

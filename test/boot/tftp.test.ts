@@ -76,16 +76,16 @@ t.test("dnsmasq serves a mount", async (t) => {
     t.ok(got.equals(await readFile(join(tree, name))), `${name}, ${got.length} bytes`);
   };
 
-  await t.test("every file, in blocks of 512", async (t) => {
+  await t.test("every file arrives in blocks of 512", async (t) => {
     for (const name of names) await same(t, name, PLAIN);
   });
 
-  await t.test("every file, in blocks of 1468", async (t) => {
+  await t.test("every file arrives in blocks of 1468", async (t) => {
     // curl treats a size of 0 in the server's answer as an error.
     for (const name of names.filter((name) => name !== "files/0")) await same(t, name, LARGE_BLOCKS);
   });
 
-  await t.test("four clients at once, the same files and others", async (t) => {
+  await t.test("four clients fetch files at once, two of them the same file", async (t) => {
     const wanted = ["files/5000000", "files/5000000", "files/latest", "files/1048575"];
     await Promise.all(wanted.map((name) => same(t, name, LARGE_BLOCKS)));
   });
@@ -96,7 +96,7 @@ t.test("dnsmasq serves a mount", async (t) => {
     });
   }
 
-  await t.test("with tftp-secure, files are its own user's, which --uid names", async (t) => {
+  await t.test("with tftp-secure, dnsmasq serves only a mount whose --uid is its own user", async (t) => {
     const own = join(directory, "own");
     await mkdir(own);
     const ids = [

@@ -7,30 +7,27 @@ import type { Urgency } from "../../lib/urgency.ts";
 import { stopClock } from "../support/clock.ts";
 import { A, answering, B, cacheOf, chunk, settled, slowDisk, slowNetwork } from "./caches.ts";
 
-t.test(
-  "one fetch serves all who ask for a chunk meanwhile, and later ones are served from memory",
-  async (t) => {
-    let answer = (_: Buffer) => {};
-    const { cache, fetched } = cacheOf(
-      () =>
-        new Promise<Buffer>((resolve) => {
-          answer = resolve;
-        }),
-    );
-    const readers = Array.from({ length: 50 }, () => cache.get(A.reference));
-    // Another object for the same chunk: chunks are compared by hash.
-    readers.push(cache.get({ ...A.reference, sha256: Uint8Array.from(A.reference.sha256!) }));
-    cache.prefetch(A.reference);
-    answer(A.bytes);
-    for (const bytes of await Promise.all(readers)) t.equal(bytes, A.bytes);
-    t.equal(await cache.get(A.reference), A.bytes);
-    cache.prefetch(A.reference);
-    t.equal(fetched.length, 1);
-    t.match(cache.statistics, { hits: 1, misses: 51, chunksVerified: 1, bytesVerified: 4, failures: 0 });
-  },
-);
+t.test("one fetch serves all concurrent readers of a chunk, and later reads come from memory", async (t) => {
+  let answer = (_: Buffer) => {};
+  const { cache, fetched } = cacheOf(
+    () =>
+      new Promise<Buffer>((resolve) => {
+        answer = resolve;
+      }),
+  );
+  const readers = Array.from({ length: 50 }, () => cache.get(A.reference));
+  // Another object for the same chunk: chunks are compared by hash.
+  readers.push(cache.get({ ...A.reference, sha256: Uint8Array.from(A.reference.sha256!) }));
+  cache.prefetch(A.reference);
+  answer(A.bytes);
+  for (const bytes of await Promise.all(readers)) t.equal(bytes, A.bytes);
+  t.equal(await cache.get(A.reference), A.bytes);
+  cache.prefetch(A.reference);
+  t.equal(fetched.length, 1);
+  t.match(cache.statistics, { hits: 1, misses: 51, chunksVerified: 1, bytesVerified: 4, failures: 0 });
+});
 
-t.test("memory is bounded in bytes, and what was not used longest goes first", async (t) => {
+t.test("memory is bounded in bytes, and the least recently used chunk is evicted first", async (t) => {
   const chunks = ["a", "b", "c", "d"].map((letter) => chunk(letter.repeat(300)));
   const [a, b, c, d] = chunks as [typeof A, typeof A, typeof A, typeof A];
   const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
@@ -53,7 +50,7 @@ t.test("a chunk larger than the memory is served anyway", async (t) => {
   t.equal(fetched.length, 3, "and pushes nothing out");
 });
 
-t.test("failures are tried again, logged once, and nothing wrong is kept", async (t) => {
+t.test("failed fetches are retried and logged once, and no wrong bytes are kept", async (t) => {
   let attempts = 0;
   const { cache, logged } = cacheOf(async () => {
     attempts += 1;
@@ -78,7 +75,7 @@ t.test("a fetch that throws instead of rejecting is a failure like any other", a
 });
 
 t.test(
-  "what keeps failing is an error with the reason, after several attempts, and forgotten then",
+  "after several failed attempts a read fails with the reason, and a later read tries again",
   async (t) => {
     const clock = stopClock(t);
     let broken = true;
@@ -111,7 +108,7 @@ t.test(
   },
 );
 
-t.test("silence ends at the deadline", async (t) => {
+t.test("a read without an answer fails at the read timeout", async (t) => {
   const clock = stopClock(t);
   const { cache } = cacheOf(() => new Promise(() => {}), { readTimeout: 100 });
   let said: string | undefined;
@@ -124,7 +121,7 @@ t.test("silence ends at the deadline", async (t) => {
   t.equal(said, "no answer within the read timeout");
 });
 
-t.test("a reader who joins an old fetch has its own deadline, not the first reader's", async (t) => {
+t.test("a reader that joins an older fetch has its own deadline, not the first reader's", async (t) => {
   const clock = stopClock(t);
   // The first attempt fails when the first reader's time is up. The joiner's time has hardly begun then.
   let fail = (_: Error) => {};
@@ -150,7 +147,7 @@ t.test("a reader who joins an old fetch has its own deadline, not the first read
   await first.catch(() => {});
 });
 
-t.test("the background may take its time, until a reader waits for the same", async (t) => {
+t.test("a background fetch may take its time until a reader waits for the same chunk", async (t) => {
   const { fetch, answer } = slowNetwork();
   const urgent: (() => boolean | undefined)[] = [];
   let patience: Patience | undefined;
@@ -187,7 +184,7 @@ t.test("the background may take its time, until a reader waits for the same", as
   t.equal(urgent.length, 2);
 });
 
-t.test("a chunk that was late a moment ago is an error at once, but not for long", async (t) => {
+t.test("a read of a chunk that has just timed out fails at once, but not for long", async (t) => {
   const clock = stopClock(t);
   let answer = (_: Buffer) => {};
   const { cache, fetched } = cacheOf(
@@ -262,26 +259,29 @@ t.test("a prefetch that began to read the disk before a fetch does not fetch the
   t.equal(fetched.length, 1);
 });
 
-t.test("what is on its way to disk, and not kept in memory, is served, and written once", async (t) => {
-  const { disk, files, answer, waits } = slowDisk();
-  const { cache, fetched } = cacheOf(answering(A), { disk });
-  const load = cache.load(A.reference, { keep: false });
-  await settled();
-  await answer("read");
-  t.equal(waits("write"), 1);
-  t.equal(await cache.get(A.reference), A.bytes, "to readers");
-  const another = cache.load(A.reference, { keep: false });
-  cache.prefetch(A.reference);
-  await settled();
-  t.equal(waits("read"), 0, "which is not looked for on disk");
-  t.equal(waits("write"), 1);
-  await answer("write");
-  await Promise.all([load, another]);
-  t.equal(fetched.length, 1);
-  t.equal(files.size, 1);
-});
+t.test(
+  "a chunk being written to disk, and not kept in memory, is served and written only once",
+  async (t) => {
+    const { disk, files, answer, waits } = slowDisk();
+    const { cache, fetched } = cacheOf(answering(A), { disk });
+    const load = cache.load(A.reference, { keep: false });
+    await settled();
+    await answer("read");
+    t.equal(waits("write"), 1);
+    t.equal(await cache.get(A.reference), A.bytes, "to readers");
+    const another = cache.load(A.reference, { keep: false });
+    cache.prefetch(A.reference);
+    await settled();
+    t.equal(waits("read"), 0, "which is not looked for on disk");
+    t.equal(waits("write"), 1);
+    await answer("write");
+    await Promise.all([load, another]);
+    t.equal(fetched.length, 1);
+    t.equal(files.size, 1);
+  },
+);
 
-t.test("the background does not fetch what a reader got before its turn came", async (t) => {
+t.test("a background load does not fetch a chunk that a reader got before its turn", async (t) => {
   const network = slowNetwork();
   const { cache, fetched } = cacheOf(network.fetch);
   const other = cache.get(B.reference);
@@ -298,7 +298,7 @@ t.test("the background does not fetch what a reader got before its turn came", a
   t.equal(fetched.length, 2);
 });
 
-t.test("the background's turn comes when no reader has waited for a while", async (t) => {
+t.test("a background load starts once no reader has waited for a while", async (t) => {
   const clock = stopClock(t);
   const network = slowNetwork();
   const { cache, fetched } = cacheOf(network.fetch);
@@ -359,7 +359,7 @@ t.test("a background fetch pauses while a reader waits, but not for long", async
   t.equal(over, 4, "nobody waits any more");
 });
 
-t.test("a background fetch that a reader joins pauses no more", async (t) => {
+t.test("a background fetch no longer pauses once a reader joins it", async (t) => {
   const network = slowNetwork();
   let urgency: Urgency | undefined;
   const { cache } = cacheOf((...asked) => {
@@ -376,7 +376,7 @@ t.test("a background fetch that a reader joins pauses no more", async (t) => {
   t.equal(await read, A.bytes);
 });
 
-t.test("what is held stays in memory until it is released, and there is a limit to that", async (t) => {
+t.test("held chunks stay in memory until they are released, up to a limit", async (t) => {
   const chunks = ["a", "b", "c", "d"].map((letter) => chunk(letter.repeat(400)));
   const [a, b, c, d] = chunks as [typeof A, typeof A, typeof A, typeof A];
   const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
@@ -429,7 +429,7 @@ t.test("a held chunk is written to disk; if that fails, it is held in memory", a
   t.equal(fetched.filter((one) => one === A.reference || one === B.reference).length, 2);
 });
 
-t.test("what is held is released into memory, and is there once", async (t) => {
+t.test("a held chunk counts once, and stays in memory when it is released", async (t) => {
   const chunks = ["a", "b", "c"].map((letter) => chunk(letter.repeat(400)));
   const [a, b, c] = chunks as [typeof A, typeof A, typeof A];
   const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
@@ -447,7 +447,7 @@ t.test("what is held is released into memory, and is there once", async (t) => {
   t.equal(fetched.length, 3, "the next reader finds it");
 });
 
-t.test("a chunk that is listed without a hash is kept by the hash that it turns out to have", async (t) => {
+t.test("a chunk listed without a hash is kept under the hash that it turns out to have", async (t) => {
   const listed = { sha256: undefined, name: "listed", size: 4 };
   const files = new Map<string, Buffer>();
   const disk: Disk = {
@@ -479,7 +479,7 @@ t.test("a chunk that is listed without a hash is kept by the hash that it turns 
   hold.letGo();
 });
 
-t.test("what is not known of yet is loaded, and held, by its hash as well", async (t) => {
+t.test("a chunk listed without a hash is loaded and held under the hash of its content", async (t) => {
   const listed = { sha256: undefined, name: "listed", size: 4 };
   const other = { sha256: undefined, name: "other", size: 4 };
   const { cache, fetched } = cacheOf(async () => A.bytes, { memory: 4 });
@@ -494,25 +494,22 @@ t.test("what is not known of yet is loaded, and held, by its hash as well", asyn
   hold.letGo();
 });
 
-t.test(
-  "chunks of a few bytes count with their overhead, so that memory holds no more than fit",
-  async (t) => {
-    const memory = 8 * 1024 * 1024;
-    const { cache } = cacheOf(async () => Buffer.from("x"), { memory });
-    const numbered = (i: number): Chunk => {
-      const sha256 = Buffer.alloc(32);
-      sha256.writeUInt32BE(i);
-      return { sha256, size: 1 };
-    };
-    const count = 2100;
-    for (let i = 0; i < count; i++) await cache.get(numbered(i));
-    t.equal(cache.memoryUsed, 2048, "as many as of 4 KiB");
-    t.ok(await cache.holds(numbered(count - 1)), "the newest are there");
-    t.notOk(await cache.holds(numbered(0)));
-    const hold = cache.hold();
-    let kept = 0;
-    for (let i = 0; i < count; i++) kept += Number(await hold.keep(numbered(i)));
-    t.equal(kept, 2048, "and so many can be held");
-    hold.letGo();
-  },
-);
+t.test("chunks of a few bytes count with their overhead against the memory limit", async (t) => {
+  const memory = 8 * 1024 * 1024;
+  const { cache } = cacheOf(async () => Buffer.from("x"), { memory });
+  const numbered = (i: number): Chunk => {
+    const sha256 = Buffer.alloc(32);
+    sha256.writeUInt32BE(i);
+    return { sha256, size: 1 };
+  };
+  const count = 2100;
+  for (let i = 0; i < count; i++) await cache.get(numbered(i));
+  t.equal(cache.memoryUsed, 2048, "as many as of 4 KiB");
+  t.ok(await cache.holds(numbered(count - 1)), "the newest are there");
+  t.notOk(await cache.holds(numbered(0)));
+  const hold = cache.hold();
+  let kept = 0;
+  for (let i = 0; i < count; i++) kept += Number(await hold.keep(numbered(i)));
+  t.equal(kept, 2048, "and so many can be held");
+  hold.letGo();
+});

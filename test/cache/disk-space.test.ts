@@ -14,7 +14,7 @@ const OTHERS = 10;
 /** More than the size on disk of a small chunk and its directory. */
 const MARGIN_BYTES = 20_000;
 
-t.test("room that is reserved while chunks are evicted counts", async (t) => {
+t.test("room reserved while chunks are evicted counts as used", async (t) => {
   const directory = await temporaryDirectory(t);
   for (let i = 0; i < CHUNKS; i++) {
     const { key, bytes } = chunk();

@@ -32,7 +32,7 @@ import { chunk, open, startWriter } from "./stores.ts";
 const run = promisify(execFile);
 const KiB = 1024;
 
-t.test("what is written is there, for others as well", async (t) => {
+t.test("a written chunk can be read, also by another store over the same directory", async (t) => {
   const { store, directory, pathOf } = await open(t);
   const { key, bytes } = chunk();
   t.equal(await store.read(key), undefined);
@@ -46,7 +46,7 @@ t.test("what is written is there, for others as well", async (t) => {
   t.match(store.statistics, { reads: 1, writes: 1, bytesWritten: bytes.length, corrupt: 0 });
 });
 
-t.test("however many are to be written, threads of the pool are left for readers", async (t) => {
+t.test("many writes at once leave threads of the pool to readers", async (t) => {
   const { store, directory } = await open(t, 64 * 1024 * KiB);
   const chunks = Array.from({ length: 24 }, () => chunk(512 * KiB));
   let isOver = false;
@@ -63,7 +63,7 @@ t.test("however many are to be written, threads of the pool are left for readers
   for (const { key } of chunks) t.ok(await store.has(key));
 });
 
-t.test("damage of every kind is noticed, and written again", async (t) => {
+t.test("damage of every kind is noticed, and the chunk can be written again", async (t) => {
   const { store, logged, pathOf } = await open(t);
   const damages: Record<string, (path: string, bytes: Buffer) => Promise<unknown>> = {
     "a flipped bit": (path, bytes) => {
@@ -97,7 +97,7 @@ t.test("damage of every kind is noticed, and written again", async (t) => {
   t.equal(store.statistics.corrupt, Object.keys(damages).length);
 });
 
-t.test("what was used longest ago goes first, and what is pinned stays", async (t) => {
+t.test("the least recently used chunk is evicted first, and pinned chunks stay", async (t) => {
   // The size of ten chunks with their directories, in blocks of 4 KiB.
   const capacity = 168 * KiB;
   const { store, directory, pathOf } = await open(t, capacity);
@@ -122,7 +122,7 @@ t.test("what was used longest ago goes first, and what is pinned stays", async (
   t.ok(left.length <= 10, "within the limit");
 });
 
-t.test("room is made also where something else has a chunk's name", async (t) => {
+t.test("room is made even when a directory stands under a chunk's name", async (t) => {
   const { store, pathOf } = await open(t, 50 * KiB);
   const { key } = chunk();
   await mkdir(join(pathOf(key), "in it"), { recursive: true });
@@ -135,7 +135,7 @@ t.test("room is made also where something else has a chunk's name", async (t) =>
   t.equal(store.problem, undefined);
 });
 
-t.test("when all is pinned nothing more is kept, and that is said once", async (t) => {
+t.test("when all chunks are pinned, no more are kept, and this is logged once", async (t) => {
   const { store, logged } = await open(t, 60 * KiB);
   const chunks = Array.from({ length: 3 }, () => chunk());
   for (const { key, bytes } of chunks) await store.write(key, bytes);
@@ -152,7 +152,7 @@ t.test("when all is pinned nothing more is kept, and that is said once", async (
   for (const { key, bytes } of chunks) t.same(await store.read(key), bytes);
 });
 
-t.test("killed at any moment, it leaves nothing but whole chunks", async (t) => {
+t.test("a writer killed at any moment leaves only whole chunks", async (t) => {
   const { directory } = await open(t);
   for (let i = 0; i < 12; i++) {
     const before = new Set((await stored(directory)).chunks.map(({ key }) => key));
@@ -170,7 +170,7 @@ t.test("killed at any moment, it leaves nothing but whole chunks", async (t) => 
   t.equal(store.statistics.corrupt, 0);
 });
 
-t.test("a full disk, and one that is read-only, are done without", async (t) => {
+t.test("a full or read-only disk is reported, and chunks already on it are still read", async (t) => {
   const directory = await temporaryDirectory(t);
   await run("mount", ["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", directory]);
   t.teardown(() => run("umount", ["-l", directory]).then(() => {}));
@@ -217,7 +217,7 @@ t.test("small files", async (t) => {
   t.same(await store.readBlob("name"), Buffer.from("second"));
 });
 
-t.test("a small file, or a pin, that is something else by now is not waited for", async (t) => {
+t.test("a small file or pin replaced by a pipe, device link or directory blocks nothing", async (t) => {
   const { store, directory } = await open(t);
   await store.writeBlob("name", Buffer.from("first"));
   await store.pin("trees", [chunk().key]);
@@ -241,7 +241,7 @@ t.test("a small file, or a pin, that is something else by now is not waited for"
   }
 });
 
-t.test("links that a neighbour has put into the cache lead nowhere", async (t) => {
+t.test("links planted in the cache do not change anything outside it", async (t) => {
   const { key, bytes } = chunk();
   for (const name of ["chunks", `chunks/${key.slice(0, 2)}`, "proofs", "pins", "proofs.lock"]) {
     const { store, directory } = await open(t, 60 * KiB);
@@ -276,7 +276,7 @@ t.test("links that a neighbour has put into the cache lead nowhere", async (t) =
   t.equal((await stat(victim)).mtimeMs, 1000, "a use is noted at the link");
 });
 
-t.test("a lock that somebody else has for ever is waited for once", async (t) => {
+t.test("a lock that another process holds for ever is waited for only once", async (t) => {
   const { store, directory, logged } = await open(t);
   await store.writeBlob("name", Buffer.from("first"));
   const clock = stopClock(t);
@@ -298,7 +298,7 @@ t.test("a lock that somebody else has for ever is waited for once", async (t) =>
   t.same(await store.readBlob("name"), Buffer.from("third"));
 });
 
-t.test("several containers, over one slow disk: each keeps all that it writes", async (t) => {
+t.test("containers that share one slow disk each keep all that they write", async (t) => {
   const { directory, store } = await open(t);
   // This file stands for a chunk that another container has just begun to write.
   const unfinished = join(directory, "chunks/aa", `${"a".repeat(64)}.00.new`);
@@ -320,7 +320,7 @@ t.test("several containers, over one slow disk: each keeps all that it writes", 
   );
 });
 
-t.test("what was used while the clock was years ahead does not outlast what is used now", async (t) => {
+t.test("chunks used while the clock was years ahead do not outlast chunks used now", async (t) => {
   const { store, directory, pathOf } = await open(t, 60 * KiB);
   const [future, read] = [chunk(), chunk()];
   for (const { key, bytes } of [future, read]) {
@@ -343,7 +343,7 @@ t.test("what was used while the clock was years ahead does not outlast what is u
   t.notOk((await readdir(directory, { recursive: true })).some((name) => name.endsWith(".new")));
 });
 
-t.test("where it cannot be known what mounts need, nothing is evicted", async (t) => {
+t.test("nothing is evicted while a pin file is damaged", async (t) => {
   // The size of three chunks with their directories, in blocks of 4 KiB.
   const capacity = 60 * KiB;
   const { store, directory } = await open(t, capacity);
@@ -366,7 +366,7 @@ t.test("where it cannot be known what mounts need, nothing is evicted", async (t
   t.same(await readdir(join(directory, "pins")), [], "nothing is pinned by no file");
 });
 
-t.test("the directory is private, or refused", async (t) => {
+t.test("the cache directory is created private, and an unsafe one is refused", async (t) => {
   const parent = await temporaryDirectory(t);
   const directory = join(parent, "new/cache");
   const log = createLog("error");
@@ -393,7 +393,7 @@ async function du(directory: string): Promise<number> {
   return Number.parseInt(stdout, 10);
 }
 
-t.test("chunks of a few bytes take no more of the disk than they may", async (t) => {
+t.test("chunks of a few bytes stay within the capacity on disk", async (t) => {
   const capacity = 256 * KiB;
   const { store, directory } = await open(t, capacity);
   const sizes = [1, 100, 4096, 4097, 5000];
@@ -410,7 +410,7 @@ t.test("chunks of a few bytes take no more of the disk than they may", async (t)
   t.ok(taken > capacity / 2, `${taken} bytes: room is used`);
 });
 
-t.test("two mounts that write in turn stay about within the shared capacity", async (t) => {
+t.test("two mounts that write in turn stay close to the shared capacity", async (t) => {
   const capacity = 512 * KiB;
   const { store, directory } = await open(t, capacity);
   const { store: other } = await open(t, capacity, directory);
@@ -422,7 +422,7 @@ t.test("two mounts that write in turn stay about within the shared capacity", as
   t.ok(taken <= 1.3 * capacity, `${taken} bytes`);
 });
 
-t.test("what is said to fit does, in blocks", async (t) => {
+t.test("chunks for which fits() holds do fit on disk, counted in blocks", async (t) => {
   for (const [size, count] of [
     [1, 60],
     [4097, 30],
@@ -450,7 +450,7 @@ t.test("what is said to fit does, in blocks", async (t) => {
   }
 });
 
-t.test("many are pinned, and read again, in steps", async (t) => {
+t.test("many chunks are pinned in steps, and all are read back", async (t) => {
   const { store, directory } = await open(t, 100 * KiB);
   const keys = Array.from({ length: 10_001 }, (_, i) => i.toString(16).padStart(64, "0"));
   let isDone = false;

@@ -27,7 +27,7 @@ async function twoCaches(t: Test, fetch: Parameters<typeof cacheOf>[0], readTime
   return { ...first, caches: [over(first), over(second)] as const };
 }
 
-t.test("two that want a chunk at once fetch it once", async (t) => {
+t.test("two caches that want a chunk at once fetch it once", async (t) => {
   const asked = Promise.withResolvers<void>();
   const answer = Promise.withResolvers<void>();
   const { caches, directory } = await twoCaches(t, async (reference) => {
@@ -64,7 +64,7 @@ t.test("two that want a chunk at once fetch it once", async (t) => {
   );
 });
 
-t.test("when the one that fetches it fails, the other does", async (t) => {
+t.test("when the cache that fetches a chunk fails, the other one fetches it", async (t) => {
   let asked = 0;
   const { caches } = await twoCaches(t, async () => {
     asked += 1;
@@ -76,7 +76,7 @@ t.test("when the one that fetches it fails, the other does", async (t) => {
   t.equal(asked, 2);
 });
 
-t.test("who is killed while it fetches leaves the chunk to the others", async (t) => {
+t.test("when a fetching process is killed, another takes over the chunk", async (t) => {
   const directory = await temporaryDirectory(t);
   const module = new URL("../../lib/cache/fetch-claims.ts", import.meta.url).href;
   const script = `
@@ -103,23 +103,26 @@ t.test("who is killed while it fetches leaves the chunk to the others", async (t
   t.same(await readdir(join(directory, "fetching")), []);
 });
 
-t.test("another container's claim counts while there is news of it, and no longer than that", async (t) => {
-  const directory = await temporaryDirectory(t);
-  await mkdir(join(directory, "fetching"));
-  const path = join(directory, "fetching", KEY);
-  await symlink("1-2-3", path);
-  const claims = new FetchClaims(directory);
-  t.equal(await claims.take(KEY, absent, { silence: 20, whole: HUNG }), undefined, "it is silent");
-  t.equal(await claims.take(KEY, absent, { silence: HUNG, whole: 20 }), undefined, "it takes too long");
-  await claims.tidy();
-  t.same(await readdir(join(directory, "fetching")), [KEY]);
-  const longAgo = Date.now() / 1000 - 25 * 3600;
-  await lutimes(path, longAgo, longAgo);
-  await claims.tidy();
-  t.same(await readdir(join(directory, "fetching")), [], "it was left behind");
-});
+t.test(
+  "a silent or slow claim of another container is not waited for, and is removed after a day",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    await mkdir(join(directory, "fetching"));
+    const path = join(directory, "fetching", KEY);
+    await symlink("1-2-3", path);
+    const claims = new FetchClaims(directory);
+    t.equal(await claims.take(KEY, absent, { silence: 20, whole: HUNG }), undefined, "it is silent");
+    t.equal(await claims.take(KEY, absent, { silence: HUNG, whole: 20 }), undefined, "it takes too long");
+    await claims.tidy();
+    t.same(await readdir(join(directory, "fetching")), [KEY]);
+    const longAgo = Date.now() / 1000 - 25 * 3600;
+    await lutimes(path, longAgo, longAgo);
+    await claims.tidy();
+    t.same(await readdir(join(directory, "fetching")), [], "it was left behind");
+  },
+);
 
-t.test("who hears of progress goes on waiting", async (t) => {
+t.test("a process that sees progress on a claim goes on waiting", async (t) => {
   const directory = await temporaryDirectory(t);
   const claims = new FetchClaims(directory);
   const claim = await claims.take(KEY, absent, PATIENT);
@@ -141,13 +144,13 @@ t.test("who hears of progress goes on waiting", async (t) => {
   t.ok(Buffer.isBuffer(await other), "until the chunk is there");
 });
 
-t.test("where no claim can be made, everybody fetches for himself", async (t) => {
-  await t.test("something else is in its place", async (t) => {
+t.test("where no claim can be made, each cache fetches for itself", async (t) => {
+  await t.test("the directory of claims is a file", async (t) => {
     const { caches, directory } = await twoCaches(t, answering(A, B));
     await writeFile(join(directory, "fetching"), "");
     for (const { cache } of caches) t.ok((await cache.get(A.reference)).equals(A.bytes));
   });
-  await t.test("a link leads elsewhere", async (t) => {
+  await t.test("the directory of claims is a link elsewhere", async (t) => {
     const { caches, directory } = await twoCaches(t, answering(A, B));
     const elsewhere = await temporaryDirectory(t);
     await symlink(elsewhere, join(directory, "fetching"));

@@ -43,7 +43,7 @@ async function read(reader: FileReader, index: number): Promise<string[]> {
   return pieces;
 }
 
-t.test("files that share chunks, in order, and what comes next asked for ahead", async (t) => {
+t.test("files that share chunks are read in order, and the next chunks are prefetched", async (t) => {
   const { table, chunks, got, ahead } = chunksOf(["aabb", "cc", "dd", "e"]);
   const files = [
     fileOf("aa", [[0, 0, 2]]),
@@ -67,7 +67,7 @@ t.test("files that share chunks, in order, and what comes next asked for ahead",
   t.same(got, ["aabb", "aabb", "cc", "dd", "dd", "e"]);
 });
 
-t.test("at most so many ahead", async (t) => {
+t.test("prefetching goes a limited number of chunks ahead", async (t) => {
   const contents = Array.from({ length: 30 }, (_, i) => String.fromCharCode(65 + i));
   const { table, chunks, ahead } = chunksOf(contents);
   const file = fileOf(
@@ -84,7 +84,7 @@ t.test("at most so many ahead", async (t) => {
   await pieces.return();
 });
 
-t.test("a file that has not the hash that the manifest says: its last piece is never seen", async (t) => {
+t.test("the last piece of a file with a hash other than the manifest's is never returned", async (t) => {
   const { table, chunks } = chunksOf(["aa", "bb"]);
   const file = fileOf("aacc", [
     [0, 0, 2],
@@ -97,7 +97,7 @@ t.test("a file that has not the hash that the manifest says: its last piece is n
   await t.rejects(read(new FileReader([empty], table, chunks), 0), { name: "FormatError" });
 });
 
-t.test("a bad chunk fails every file in it, is asked for once, and the others are read", async (t) => {
+t.test("a bad chunk is fetched once and fails every file in it, and other files are read", async (t) => {
   const { table, chunks, got, ahead } = chunksOf(["ok", "bad", "fine"]);
   const files = [fileOf("b", [[1, 0, 1]]), fileOf("a", [[1, 1, 1]]), fileOf("fine", [[2, 0, 4]])];
   const reader = new FileReader(files, table, chunks);
@@ -108,7 +108,7 @@ t.test("a bad chunk fails every file in it, is asked for once, and the others ar
   t.same(ahead, ["fine"]);
 });
 
-t.test("others go on while much is read that is here already", async (t) => {
+t.test("other work gets its turn while many cached chunks are read", async (t) => {
   const mebibyte = "x".repeat(1024 * 1024);
   const small = chunksOf(["x"]);
   const large = chunksOf([mebibyte]);
@@ -159,7 +159,7 @@ t.test("others go on while much is read that is here already", async (t) => {
   }
 });
 
-t.test("of later files nothing is looked at but what comes next", async (t) => {
+t.test("reading a file examines only the next few files for prefetching", async (t) => {
   const { table, chunks, ahead } = chunksOf(Array.from({ length: 1000 }, (_, i) => `chunk ${i}`));
   let looked = 0;
   const files = table.map((_, i) => {

@@ -34,7 +34,7 @@ function letGo(garbage: Garbage, chunks: number): WeakRef<ArrayBufferLike>[] {
   });
 }
 
-t.test("what V8 collects by itself in time need not be asked for", async (t) => {
+t.test("no collection is requested for chunks that V8 collects in time by itself", async (t) => {
   const count = counted(t);
   const garbage = new Garbage(MEMORY);
   for (let i = 0; i < 10; i++) {
@@ -49,7 +49,7 @@ t.test("what V8 collects by itself in time need not be asked for", async (t) => 
   t.equal(count.asked, 0);
 });
 
-t.test("what lies about until it is half the memory is asked for, once", async (t) => {
+t.test("a collection is requested once when released chunks amount to half the memory", async (t) => {
   const count = counted(t);
   const garbage = new Garbage(MEMORY);
   const chunks = Array.from({ length: 130 }, () => Buffer.allocUnsafeSlow(MIB));

@@ -3,7 +3,7 @@ import t from "tap";
 import { stopClock } from "../support/clock.ts";
 import { A, cacheOf, chunk, settled } from "./caches.ts";
 
-t.test("prefetching is bounded, and its failures harm nobody", async (t) => {
+t.test("prefetching is bounded, does not delay reads, and makes room again after failures", async (t) => {
   const clock = stopClock(t);
   const chunks = Array.from({ length: 40 }, (_, i) => chunk(`chunk ${i}`));
   const answers: ((error: Error) => void)[] = [];
@@ -38,7 +38,7 @@ function arriving(readTimeout: number) {
   return { chunks, receivers, fetched };
 }
 
-t.test("what found no room is fetched while others are still arriving, if they come quickly", async (t) => {
+t.test("chunks without room are fetched early when those under way arrive quickly", async (t) => {
   const clock = stopClock(t);
   const { chunks, receivers, fetched } = arriving(60_000);
   t.equal(fetched.length, 4);
@@ -54,7 +54,7 @@ t.test("what found no room is fetched while others are still arriving, if they c
   );
 });
 
-t.test("a fetch whose rest takes longer than its first byte did makes no room yet", async (t) => {
+t.test("a fetch makes no room while its rest takes longer than its first byte did", async (t) => {
   const clock = stopClock(t);
   const { receivers, fetched } = arriving(60_000);
   const four = receivers.slice();
@@ -66,7 +66,7 @@ t.test("a fetch whose rest takes longer than its first byte did makes no room ye
   t.ok(fetched.length > 4, "all of it is here");
 });
 
-t.test("of the chunks without room, only the nearest are remembered, as many as memory takes", async (t) => {
+t.test("only the nearest of the chunks without room are remembered, as many as fit in memory", async (t) => {
   const chunks = Array.from({ length: 12 }, (_, i) => chunk(`chunk ${i}`));
   const answers: ((bytes: Buffer) => void)[] = [];
   const { cache, fetched } = cacheOf(() => new Promise((resolve) => answers.push(resolve)), {
@@ -83,7 +83,7 @@ t.test("of the chunks without room, only the nearest are remembered, as many as 
   );
 });
 
-t.test("what found no room, and a reader has got meanwhile, is not fetched again", async (t) => {
+t.test("a chunk without room that a reader has fetched meanwhile is not fetched again", async (t) => {
   const chunks = Array.from({ length: 5 }, (_, i) => chunk(`chunk ${i}`));
   const answers: ((bytes: Buffer) => void)[] = [];
   const { cache, fetched } = cacheOf(() => new Promise((resolve) => answers.push(resolve)), {
@@ -99,7 +99,7 @@ t.test("what found no room, and a reader has got meanwhile, is not fetched again
   t.equal(fetched.length, 5);
 });
 
-t.test("what arrives slowly makes no room for more", async (t) => {
+t.test("slow transfers make no room for more", async (t) => {
   const clock = stopClock(t);
   const { receivers, fetched } = arriving(400);
   await clock.pass(50);

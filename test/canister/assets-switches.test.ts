@@ -25,7 +25,7 @@ const first = () => actor.get({ key: "/a", accept_encodings: ["identity"] });
 const tree = async () =>
   readHashTree(new CborReader(Buffer.from((await actor.certified_tree({})).tree).subarray(3)));
 
-t.test("lists everything at once, whatever it is asked for", async (t) => {
+t.test("the twin can list everything at once, whatever page it is asked for", async (t) => {
   await assets.listAll(true);
   const keys = await listed(0n);
   t.equal(keys.length, 152);
@@ -35,7 +35,7 @@ t.test("lists everything at once, whatever it is asked for", async (t) => {
   t.equal((await listed(100n)).length, 52, "or not");
 });
 
-t.test("leaves an asset out of its listing", async (t) => {
+t.test("the twin can leave an asset out of its listing", async (t) => {
   await assets.hide("/a");
   t.equal((await listed(0n))[0], "/b");
   t.equal(Buffer.from((await first()).content).toString(), "0123", "and serves it anyway");
@@ -44,7 +44,7 @@ t.test("leaves an asset out of its listing", async (t) => {
   t.equal((await listed(0n))[0], "/a", "or not");
 });
 
-t.test("serves a chunk wrongly", async (t) => {
+t.test("the twin can serve a wrong chunk", async (t) => {
   await assets.corrupt("/a", 1);
   t.strictSame([await chunk(0n), await chunk(1n), await chunk(2n)], ["0123", "5567", "89"]);
   await assets.corrupt("/a", 0);
@@ -53,7 +53,7 @@ t.test("serves a chunk wrongly", async (t) => {
   t.strictSame([await chunk(0n), await chunk(1n), await chunk(2n)], ["0123", "4567", "89"], "or not");
 });
 
-t.test("lies about a length", async (t) => {
+t.test("the twin can claim a wrong length", async (t) => {
   const lengths = async () => [
     (await first()).total_length,
     (await actor.list({ start: [], length: [1n] }))[0]!.encodings[0]!.length,
@@ -64,7 +64,7 @@ t.test("lies about a length", async (t) => {
   t.strictSame(await lengths(), [10n, 10n], "or not");
 });
 
-t.test("has a certified tree that is too large for a reply", async (t) => {
+t.test("the twin can have a certified tree that is too large for a reply", async (t) => {
   await assets.padTree(3 * 1024 * 1024);
   t.match(await tree().catch((error) => fromAgent(error).message), /reply|payload|size|large/i);
   await assets.padTree(2 * 1024 * 1024);
@@ -73,14 +73,14 @@ t.test("has a certified tree that is too large for a reply", async (t) => {
   t.ok(lookupLeaf(await tree(), ["http_assets", "/a"])?.equals(hash), "or not");
 });
 
-t.test("has a certified tree without content", async (t) => {
+t.test("the twin can have a certified tree without content", async (t) => {
   await assets.withoutHttpAssets(true);
   t.match(await tree(), { kind: "labelled", label: Buffer.from("http_expr") });
   await assets.withoutHttpAssets(false);
   t.ok(lookupLeaf(await tree(), ["http_assets", "/a"])?.equals(hash), "or not");
 });
 
-t.test("believes a hash of large content", async (t) => {
+t.test("the twin believes the uploader's hash of large content", async (t) => {
   const large = Buffer.alloc(2_200_000);
   const wrong = sha256(Buffer.from("something else"));
   await store("/large", large, { sha256: wrong });

@@ -63,7 +63,7 @@ t.test("nothing is certified before the first asset", async (t) => {
   t.strictSame(await page(assets), []);
 });
 
-t.test("keys, aliases and what stays of them", async (t) => {
+t.test("certification of keys, also after deletion", async (t) => {
   const assets = await startAssets(t);
   const { store, remove, unset, create, actor } = assets;
   const get = (key: string) => actor.get({ key, accept_encodings: ["identity"] });

@@ -238,7 +238,7 @@ t.test("each method takes any number, or says what is wrong with it", async (t) 
   }
 });
 
-t.test("settings with which the canister cannot work are refused", async (t) => {
+t.test("unusable settings are refused", async (t) => {
   const { owner } = await startIcfsCanister(t);
   const { settings } = await owner.status();
   const refused: [Partial<Settings>, RegExp][] = [

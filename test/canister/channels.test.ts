@@ -16,59 +16,65 @@ const NOT_TAKEN = /rejected|refused|inspect/i;
 
 const serialOf = (result: PromoteResult) => ("ok" in result ? result.ok : result);
 
-t.test("a channel's last record is certified with the newest release, by itself and with all", async (t) => {
-  const canister = await publishedTwice(t);
-  const { owner, network } = canister;
-  t.equal((await proved(canister, "channels")).channels.size, 0);
-  const refused = await proved(canister, { channel: "stable" }).catch((error: unknown) => error);
-  t.ok(refused instanceof AbsentChannelError, "that there is no such channel is certified as well");
-  t.match(await owner.promote(set("stable", 1n, undefined, "boots")), { ok: 1n });
-  for (const name of ["canary", "a", "z.9_-"]) await owner.promote(set(name, 2n));
-  const { head, channels } = await proved(canister, { channel: "stable" });
-  t.strictSame([...channels.keys()], ["stable"]);
-  const record = channels.get("stable")!;
-  const headers = await canister.source.headers(1, 1);
-  t.match(record, { serial: 1, note: "boots", before: undefined, release: { number: 1 } });
-  t.ok(record.release!.header.equals(recordHash(headers[0]!)), "by the hash of the release's header");
-  t.ok(record.setBy.equals(network.identity.getPrincipal().toUint8Array()));
-  t.equal(head.header.number, 2, "the newest release is proved with it");
-  const all = await proved(canister, "channels");
-  t.strictSame([...all.channels.keys()], ["a", "canary", "stable", "z.9_-"]);
-  await t.rejects(proved(canister, { channel: "b" }), { message: /has no channel b/ });
-  t.equal((await canister.source.head())!.header.number, 2, "who asks for the release alone still gets it");
-});
+t.test(
+  "a channel's last record is certified with the newest release, alone and among all channels",
+  async (t) => {
+    const canister = await publishedTwice(t);
+    const { owner, network } = canister;
+    t.equal((await proved(canister, "channels")).channels.size, 0);
+    const refused = await proved(canister, { channel: "stable" }).catch((error: unknown) => error);
+    t.ok(refused instanceof AbsentChannelError, "that there is no such channel is certified as well");
+    t.match(await owner.promote(set("stable", 1n, undefined, "boots")), { ok: 1n });
+    for (const name of ["canary", "a", "z.9_-"]) await owner.promote(set(name, 2n));
+    const { head, channels } = await proved(canister, { channel: "stable" });
+    t.strictSame([...channels.keys()], ["stable"]);
+    const record = channels.get("stable")!;
+    const headers = await canister.source.headers(1, 1);
+    t.match(record, { serial: 1, note: "boots", before: undefined, release: { number: 1 } });
+    t.ok(record.release!.header.equals(recordHash(headers[0]!)), "by the hash of the release's header");
+    t.ok(record.setBy.equals(network.identity.getPrincipal().toUint8Array()));
+    t.equal(head.header.number, 2, "the newest release is proved with it");
+    const all = await proved(canister, "channels");
+    t.strictSame([...all.channels.keys()], ["a", "canary", "stable", "z.9_-"]);
+    await t.rejects(proved(canister, { channel: "b" }), { message: /has no channel b/ });
+    t.equal((await canister.source.head())!.header.number, 2, "who asks for the release alone still gets it");
+  },
+);
 
-t.test("promoters move channels and do nothing else; publishers and readers do not move them", async (t) => {
-  const canister = await publishedTwice(t);
-  const { owner } = canister;
-  const [promoter, publisher] = [Ed25519KeyIdentity.generate(), Ed25519KeyIdentity.generate()];
-  await owner.grant(promoter.getPrincipal(), { promoter: null });
-  await owner.grant(publisher.getPrincipal(), { publisher: null });
-  const as = canister.as(promoter);
-  t.match(await as.promote(set("stable", 1n)), { ok: 1n });
-  t.match(await failure(as.put([Buffer.from("x")])), NOT_TAKEN);
-  t.match(await failure(as.keep(1n, true)), NOT_TAKEN);
-  t.match(await failure(as.grant(promoter.getPrincipal(), { publisher: null })), NOT_TAKEN);
-  const change = set("stable", 2n, 1n);
-  t.match(await failure(canister.as(publisher).promote(change)), NOT_TAKEN);
-  t.match(await failure(canister.as(undefined).promote(change)), NOT_TAKEN);
-  t.strictSame((await owner.promoters_granted()).map(String), [promoter.getPrincipal().toText()]);
-  t.strictSame(
-    (await owner.roles_granted()).map(([who]) => who.toText()),
-    [publisher.getPrincipal().toText()],
-  );
-  await owner.restrict(true);
-  t.equal((await as.missing([])).length, 0, "a promoter reads a private canister");
-  await owner.restrict(false);
-  await owner.grant(publisher.getPrincipal(), { promoter: null });
-  t.match(await canister.as(publisher).promote(change), { ok: 2n }, "who has both does both");
-  t.equal((await canister.as(publisher).put([Buffer.from("x")])).length, 1);
-  await owner.revoke(publisher.getPrincipal());
-  t.match(await failure(canister.as(publisher).promote(set("stable", 1n, 2n))), NOT_TAKEN);
-  t.strictSame(await owner.roles_granted(), []);
-});
+t.test(
+  "promoters move channels and do nothing else; publishers and strangers cannot move them",
+  async (t) => {
+    const canister = await publishedTwice(t);
+    const { owner } = canister;
+    const [promoter, publisher] = [Ed25519KeyIdentity.generate(), Ed25519KeyIdentity.generate()];
+    await owner.grant(promoter.getPrincipal(), { promoter: null });
+    await owner.grant(publisher.getPrincipal(), { publisher: null });
+    const as = canister.as(promoter);
+    t.match(await as.promote(set("stable", 1n)), { ok: 1n });
+    t.match(await failure(as.put([Buffer.from("x")])), NOT_TAKEN);
+    t.match(await failure(as.keep(1n, true)), NOT_TAKEN);
+    t.match(await failure(as.grant(promoter.getPrincipal(), { publisher: null })), NOT_TAKEN);
+    const change = set("stable", 2n, 1n);
+    t.match(await failure(canister.as(publisher).promote(change)), NOT_TAKEN);
+    t.match(await failure(canister.as(undefined).promote(change)), NOT_TAKEN);
+    t.strictSame((await owner.promoters_granted()).map(String), [promoter.getPrincipal().toText()]);
+    t.strictSame(
+      (await owner.roles_granted()).map(([who]) => who.toText()),
+      [publisher.getPrincipal().toText()],
+    );
+    await owner.restrict(true);
+    t.equal((await as.missing([])).length, 0, "a promoter reads a private canister");
+    await owner.restrict(false);
+    await owner.grant(publisher.getPrincipal(), { promoter: null });
+    t.match(await canister.as(publisher).promote(change), { ok: 2n }, "who has both does both");
+    t.equal((await canister.as(publisher).put([Buffer.from("x")])).length, 1);
+    await owner.revoke(publisher.getPrincipal());
+    t.match(await failure(canister.as(publisher).promote(set("stable", 1n, 2n))), NOT_TAKEN);
+    t.strictSame(await owner.roles_granted(), []);
+  },
+);
 
-t.test("of two who promote at once one wins, and the other is told", async (t) => {
+t.test("when two promote at once, one wins and the other gets a conflict", async (t) => {
   const { owner } = await publishedTwice(t);
   const first = await Promise.all([owner.promote(set("stable", 1n)), owner.promote(set("stable", 2n))]);
   t.equal(first.filter((result) => "ok" in result).length, 1);
@@ -85,7 +91,7 @@ t.test("of two who promote at once one wins, and the other is told", async (t) =
   t.match(both[2], { ok: 1n }, "another channel is none of their business");
 });
 
-t.test("what cannot be is refused, and changes nothing", async (t) => {
+t.test("an invalid promotion is refused, and changes nothing", async (t) => {
   const canister = await publishedTwice(t);
   const { owner } = canister;
   const long = "n".repeat(65);
@@ -116,7 +122,7 @@ t.test("what cannot be is refused, and changes nothing", async (t) => {
   for (const name of ["0a", "n".repeat(64), "1.2"]) t.match(await owner.promote(set(name, 1n)), { ok: 1n });
 });
 
-t.test("serials only grow, over deletion as well, and each record leads to the one before", async (t) => {
+t.test("serials only grow, even after a deletion, and each record leads to the one before", async (t) => {
   const canister = await publishedTwice(t);
   const { owner } = canister;
   const changes = [1n, 2n, 1n, undefined, 2n];
@@ -143,7 +149,7 @@ t.test("serials only grow, over deletion as well, and each record leads to the o
   t.strictSame(await history(canister, "other"), []);
 });
 
-t.test("a release that a channel names is held, and released when none does", async (t) => {
+t.test("a release is held while a channel names it, and dropped when none does", async (t) => {
   const canister = await publishedTwice(t);
   const { owner } = canister;
   const held = async () => [...(await owner.status()).held];
@@ -160,7 +166,7 @@ t.test("a release that a channel names is held, and released when none does", as
   t.match(await owner.promote(set("stable", 1n, 2n)), { err: { invalid: /release 1 is not held/ } });
 });
 
-t.test("over HTTP: the proof, a script that is certified, and redirects that are not", async (t) => {
+t.test("over HTTP: the proof, a certified script, and uncertified redirects", async (t) => {
   const site = await startSite(t);
   const { owner, network, id } = site;
   const file = Buffer.from("content");

@@ -19,7 +19,7 @@ const failure = (call: Promise<unknown>): Promise<string> =>
 const directory = (path: string): Entry => ({ kind: "directory", path, modified: 0n });
 const link = (path: string, target: string): Entry => ({ kind: "symlink", path, modified: 0n, target });
 
-t.test("a listing that is too large says so", async (t) => {
+t.test("a listing too large for a reply is refused with that reason", async (t) => {
   const { publish, network, id } = await startIcfsCanister(t);
   const ours = icbootActor(network.agent, id);
   const get = (filename: string) => ours.get({ filename, sector_no: 0n, count: 1n });
@@ -32,7 +32,7 @@ t.test("a listing that is too large says so", async (t) => {
   t.equal((await get(`031999-${"x".repeat(92)}`)).length, 0, "and get goes on");
 });
 
-t.test("links that lead to more and more paths end", async (t) => {
+t.test("a listing through links that multiply paths is refused", async (t) => {
   const { owner, publish, network, id } = await startIcfsCanister(t);
   const ours = icbootActor(network.agent, id);
   const get = (filename: string) => ours.get({ filename, sector_no: 0n, count: 1n });
@@ -87,7 +87,7 @@ const trees: fc.Arbitrary<Tree> = fc
     return tree;
   });
 
-t.test("whatever links there are, it has what find -L finds", async (t) => {
+t.test("the listing has the files that find -L finds, whatever links there are", async (t) => {
   const { publish, network, id } = await startIcfsCanister(t);
   const ours = icbootActor(network.agent, id);
   const root = await temporaryDirectory(t);

@@ -109,11 +109,11 @@ async function same(t: Test, tree: Tree): Promise<void> {
   }
 }
 
-t.test("a tree as Debian's netboot archive", (t) => same(t, DEBIAN));
+t.test("a tree like Debian's netboot archive", (t) => same(t, DEBIAN));
 
-t.test("a tree of links that lead around", (t) => same(t, LABYRINTH));
+t.test("a tree whose links lead in circles", (t) => same(t, LABYRINTH));
 
-t.test("a reader like the original's TFTP server, block by block", async (t) => {
+t.test("reading block by block, like the original's TFTP server, gives whole files", async (t) => {
   const canister = await startCanister(t);
   await publish(canister, DEBIAN, "tree");
   const ours = asOriginal(canister);
@@ -127,7 +127,7 @@ t.test("a reader like the original's TFTP server, block by block", async (t) => 
   }
 });
 
-t.test("what is not a file is empty", async (t) => {
+t.test("get of a path that is not a file is empty", async (t) => {
   const canister = await startCanister(t);
   const ours = asOriginal(canister);
   t.strictSame(await ours.listing(), [], "before the first release there is nothing");
@@ -143,7 +143,7 @@ t.test("what is not a file is empty", async (t) => {
   t.equal(Buffer.from(await get(ours, way, 0, 1)).toString(), "a-b", "40 links are followed, as Linux does");
 });
 
-t.test("numbers of any size do no harm", async (t) => {
+t.test("get handles sector numbers and counts of any size", async (t) => {
   const canister = await startCanister(t);
   await publish(canister, { small: randomBytes(1000), large: randomBytes(4 * MIB) }, "tree");
   const ours = asOriginal(canister);
@@ -162,13 +162,13 @@ t.test("numbers of any size do no harm", async (t) => {
   t.equal((await get(ours, "large", 0, 6143)).length, 6143 * SECTOR, "as much as fits");
 });
 
-t.test("an empty release has nothing", async (t) => {
+t.test("an empty release has an empty listing", async (t) => {
   const canister = await startCanister(t);
   await publish(canister, {}, "tree");
   t.strictSame(await asOriginal(canister).listing(), []);
 });
 
-t.test("the newest release counts, at once", async (t) => {
+t.test("the newest release is served at once, also after a rollback", async (t) => {
   const canister = await startCanister(t);
   const ours = asOriginal(canister);
   await publish(canister, { a: Buffer.from("first"), b: Buffer.from("b") }, "first");
@@ -191,7 +191,7 @@ t.test("the newest release counts, at once", async (t) => {
   t.strictSame([await now("a"), await now("b"), await now("c")], ["first", "b", ""], "and after an upgrade");
 });
 
-t.test("a release from before there was this is there after the upgrade", async (t) => {
+t.test("a release published before this interface existed can be read after the upgrade", async (t) => {
   const before = Uint8Array.from(await readFile(new URL("before/first.wasm", import.meta.url)));
   const { owner, publish, network, id } = await startIcfsCanister(t, {}, before);
   const { manifest, chunks } = treeOf({ a: "content", b: "other" });

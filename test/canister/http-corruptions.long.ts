@@ -90,7 +90,7 @@ const WAYS: Record<string, (answer: HttpAnswer, other: HttpAnswer) => HttpAnswer
   "another's answer": (_, other) => other,
 };
 
-t.test(`none is accepted that differs; SEED=${seed}`, { timeout: 1_800_000 }, async (t) => {
+t.test(`no corrupted answer passes with other content; SEED=${seed}`, { timeout: 1_800_000 }, async (t) => {
   const canister = await startIcfsCanister(t, { api: "both" });
   const { network, id, owner } = canister;
   const agent = gatewayAgent(network);

@@ -11,7 +11,7 @@ import { type Content, publishTree, readPieces, ready, startSite, treeWith } fro
 
 const MIB = 1024 * 1024;
 
-t.test("files of any name", async (t) => {
+t.test("files of any name are served", async (t) => {
   const site = await startSite(t);
   const files: Record<string, string> = {
     "/": "index",
@@ -71,7 +71,7 @@ t.test("files of any name", async (t) => {
   }
 });
 
-t.test("methods, versions and what is known already", async (t) => {
+t.test("methods, versions and conditional requests", async (t) => {
   const site = await startSite(t);
   await publishTree(site, { a: Buffer.from("content"), long: randomBytes(MIB + 1) });
   for (const url of [
@@ -107,7 +107,7 @@ t.test("methods, versions and what is known already", async (t) => {
   }
 });
 
-t.test("files of more than 1 MiB are in pieces below their release's URL", async (t) => {
+t.test("files of more than 1 MiB are served in pieces below their release's URL", async (t) => {
   const site = await startSite(t);
   const long = randomBytes(3 * MIB + 5);
   const whole = randomBytes(2 * MIB);
@@ -135,7 +135,7 @@ t.test("files of more than 1 MiB are in pieces below their release's URL", async
   t.equal(headerOf(head, "location"), `/.icfs/at/1/d/long%20name${toldOf}`);
 });
 
-t.test("ranges of bytes", async (t) => {
+t.test("byte ranges", async (t) => {
   const site = await startSite(t);
   const size = 2 * MIB;
   await publishTree(site, { file: randomBytes(size) });
@@ -233,7 +233,7 @@ t.test("links are followed as readers follow them", async (t) => {
   }
 });
 
-t.test("a link into a directory that comes later does not leave that incomplete", async (t) => {
+t.test("a link into a later directory does not leave that directory incomplete", async (t) => {
   const site = await startSite(t);
   await publishTree(site, {
     a: { link: "x/sub/deep" },
@@ -263,7 +263,7 @@ t.test("a tree without files", async (t) => {
   t.equal(await site.text("/a"), "a file");
 });
 
-t.test("names that the tree of hashes has for itself are not served", async (t) => {
+t.test("names reserved by the certification tree are not served", async (t) => {
   const site = await startSite(t);
   await publishTree(site, {
     "<$>": Buffer.from("a"),
@@ -275,58 +275,65 @@ t.test("names that the tree of hashes has for itself are not served", async (t) 
   t.equal(await site.text("/%3Ca%3E"), "c");
 });
 
-t.test("the next release, and what stays of those before", async (t) => {
-  const site = await startSite(t);
-  const long = randomBytes(MIB + 1);
-  const unchanged = { d: null, "d/e": null, "d/e/f": Buffer.from("same"), long };
-  await publishTree(site, {
-    ...unchanged,
-    a: Buffer.from("1"),
-    gone: Buffer.from("gone"),
-    kind: Buffer.from("file"),
-  });
-  const head = await site.source.head();
-  await publishTree(site, {
-    ...unchanged,
-    a: Buffer.from("2"),
-    b: Buffer.from("new"),
-    kind: null,
-    "kind/x": Buffer.from("x"),
-  });
-  t.equal(await site.text("/a"), "2");
-  t.equal(await site.text("/b"), "new");
-  t.equal(await site.text("/kind/x"), "x");
-  t.equal((await site.get("/kind")).status, 404);
-  t.equal((await site.get("/gone")).status, 404);
-  t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/2/long");
-  t.equal(await site.text("/.icfs/at/1/a"), "1");
-  t.equal(await site.text("/.icfs/at/1/gone"), "gone");
-  t.equal(await site.text("/.icfs/at/1/kind"), "file");
-  t.equal(await site.text("/.icfs/at/2/d/e/f"), "same");
-  await publishTree(site, { ...unchanged, a: Buffer.from("3") });
-  t.equal((await site.get("/.icfs/at/1/a")).status, 404, "that was two releases ago");
-  await site.owner.keep(1n, true);
-  while ((await site.get("/.icfs/at/1/a")).status !== 200) await sleep(50);
-  t.equal(await site.text("/.icfs/at/1/a"), "1", "one that is kept is there");
-  t.equal((await site.get("/.icfs/at/1/long")).status, 206);
-  await site.owner.keep(1n, false);
-  t.equal((await site.get("/.icfs/at/1/a")).status, 404);
-  const parent: [Uint8Array] = [(await site.source.head())!.hash];
-  t.match(await site.owner.rollback({ to: 1n, parent, note: "" }), { ok: 4n });
-  t.equal(await site.text("/a"), "1", "a rollback");
-  t.equal(await site.text("/gone"), "gone");
-  t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/4/long");
-  const again: [Uint8Array] = [(await site.source.head())!.hash];
-  t.match(await site.owner.rollback({ to: 4n, parent: again, note: "" }), { ok: 5n });
-  t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/5/long", "one to the tree that is there");
-  t.equal((await site.get("/.icfs/at/5/long")).status, 206);
-  t.ok(head);
-  const { settings } = await site.owner.status();
-  await site.owner.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });
-  t.equal((await site.get("/.icfs/at/3/a")).status, 404, "one that is not held");
-});
+t.test(
+  "the next release is served, the one before stays, and older ones stay if they are kept",
+  async (t) => {
+    const site = await startSite(t);
+    const long = randomBytes(MIB + 1);
+    const unchanged = { d: null, "d/e": null, "d/e/f": Buffer.from("same"), long };
+    await publishTree(site, {
+      ...unchanged,
+      a: Buffer.from("1"),
+      gone: Buffer.from("gone"),
+      kind: Buffer.from("file"),
+    });
+    const head = await site.source.head();
+    await publishTree(site, {
+      ...unchanged,
+      a: Buffer.from("2"),
+      b: Buffer.from("new"),
+      kind: null,
+      "kind/x": Buffer.from("x"),
+    });
+    t.equal(await site.text("/a"), "2");
+    t.equal(await site.text("/b"), "new");
+    t.equal(await site.text("/kind/x"), "x");
+    t.equal((await site.get("/kind")).status, 404);
+    t.equal((await site.get("/gone")).status, 404);
+    t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/2/long");
+    t.equal(await site.text("/.icfs/at/1/a"), "1");
+    t.equal(await site.text("/.icfs/at/1/gone"), "gone");
+    t.equal(await site.text("/.icfs/at/1/kind"), "file");
+    t.equal(await site.text("/.icfs/at/2/d/e/f"), "same");
+    await publishTree(site, { ...unchanged, a: Buffer.from("3") });
+    t.equal((await site.get("/.icfs/at/1/a")).status, 404, "that was two releases ago");
+    await site.owner.keep(1n, true);
+    while ((await site.get("/.icfs/at/1/a")).status !== 200) await sleep(50);
+    t.equal(await site.text("/.icfs/at/1/a"), "1", "one that is kept is there");
+    t.equal((await site.get("/.icfs/at/1/long")).status, 206);
+    await site.owner.keep(1n, false);
+    t.equal((await site.get("/.icfs/at/1/a")).status, 404);
+    const parent: [Uint8Array] = [(await site.source.head())!.hash];
+    t.match(await site.owner.rollback({ to: 1n, parent, note: "" }), { ok: 4n });
+    t.equal(await site.text("/a"), "1", "a rollback");
+    t.equal(await site.text("/gone"), "gone");
+    t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/4/long");
+    const again: [Uint8Array] = [(await site.source.head())!.hash];
+    t.match(await site.owner.rollback({ to: 4n, parent: again, note: "" }), { ok: 5n });
+    t.equal(
+      headerOf(await site.get("/long"), "location"),
+      "/.icfs/at/5/long",
+      "one to the tree that is there",
+    );
+    t.equal((await site.get("/.icfs/at/5/long")).status, 206);
+    t.ok(head);
+    const { settings } = await site.owner.status();
+    await site.owner.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });
+    t.equal((await site.get("/.icfs/at/3/a")).status, 404, "one that is not held");
+  },
+);
 
-t.test("releases share what they have in common, and leave nothing behind", async (t) => {
+t.test("releases share the pages they have in common, and leave nothing behind", async (t) => {
   const site = await startSite(t);
   const files = (changed: string) => ({
     ...Object.fromEntries(
@@ -355,7 +362,7 @@ t.test("releases share what they have in common, and leave nothing behind", asyn
   t.ok((await bytes()) < 200, "where nothing is served only that is left");
 });
 
-t.test("an old answer has no new proof", async (t) => {
+t.test("an old answer does not verify with a new proof", async (t) => {
   const site = await startSite(t);
   await publishTree(site, { a: Buffer.from("1"), b: Buffer.from("b") });
   const old = await site.get("/a");
@@ -372,7 +379,7 @@ t.test("an old answer has no new proof", async (t) => {
   t.throws(() => verifyHttp("/b", now, id, network.rootKey), "another file's answer");
 });
 
-t.test("what is there besides files", async (t) => {
+t.test("the boot script, the page, chunks, headers and the head's proof", async (t) => {
   const site = await startSite(t);
   t.match(await site.text("/"), /Nothing has been published/);
   t.equal((await site.get("/.icfs/boot.ipxe")).status, 404);
@@ -418,7 +425,7 @@ t.test("what is there besides files", async (t) => {
   t.match(headerOf(release, "cache-control"), /max-age=\d+$/);
 });
 
-t.test("a private canister, and one that is switched off", async (t) => {
+t.test("a private canister, and one with HTTP switched off, refuse every request", async (t) => {
   const site = await startSite(t);
   await publishTree(site, { a: Buffer.from("content") });
   const { owner } = site;

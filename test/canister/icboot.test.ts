@@ -14,7 +14,7 @@ const { put, rawPut, setlen, get, listing } = twin;
 const equal = (t: Test, found: Uint8Array, wanted: Uint8Array, what: string) =>
   t.ok(Buffer.from(found).equals(wanted), what);
 
-t.test("what the uploader sends comes back, sector by sector and 2048 at once", async (t) => {
+t.test("uploaded content comes back, sector by sector and 2048 at once", async (t) => {
   const content = randomBytes(2.5 * 1024 * 1024 + 77);
   await put("linux", content);
   const last = Math.floor(content.length / SECTOR);
@@ -31,13 +31,13 @@ t.test("what the uploader sends comes back, sector by sector and 2048 at once", 
   equal(t, Buffer.concat(parts), content, "in the steps of the original's cache");
 });
 
-t.test("4096 sectors fit a reply", async (t) => {
+t.test("4096 sectors fit into a reply", async (t) => {
   const content = randomBytes(4096 * SECTOR + 1);
   await put("large", content);
   equal(t, await get("large", 0, 4096), content.subarray(0, -1), "of a query");
 });
 
-t.test("get gives nothing past the end", async (t) => {
+t.test("get returns nothing past the end", async (t) => {
   await put("short", Buffer.from("0123456789"));
   equal(t, await get("short", 0, 1), Buffer.from("0123456789"), "less than a sector, when there is no more");
   equal(t, await get("short", 0, 10n ** 30n), Buffer.from("0123456789"), "however much is asked for");
@@ -50,7 +50,7 @@ t.test("get of an unknown name is empty", async (t) => {
   t.equal((await get("unknown", 0, 1)).length, 0);
 });
 
-t.test("a file whose length was never set is empty, and in no listing", async (t) => {
+t.test("a file whose length was never set is empty and not listed", async (t) => {
   await rawPut("no-length", 0, Buffer.from("content"));
   t.equal((await get("no-length", 0, 1)).length, 0);
   t.notOk((await listing()).some(([name]) => name === "no-length"));
@@ -64,7 +64,7 @@ t.test("a length without content is listed, and reads as zeros", async (t) => {
   equal(t, await get("no-content", 0, 4), Buffer.alloc(1000), "zeros");
 });
 
-t.test("sectors never written read as zeros", async (t) => {
+t.test("sectors that were never written read as zeros", async (t) => {
   await rawPut("holes", 1_000_000, Buffer.from("x"));
   await setlen("holes", 1_000_000);
   const at = Math.floor(1_000_000 / SECTOR);
@@ -89,7 +89,7 @@ t.test("put pads its last sector with zeros", async (t) => {
   equal(t, await get("padded", 0, 1), Buffer.from("b".padEnd(SECTOR, "\0")), "over what was there");
 });
 
-t.test("put of whole sectors overwrites the one that follows", async (t) => {
+t.test("put of whole sectors overwrites the next sector with zeros", async (t) => {
   const [first, second] = [Buffer.alloc(SECTOR, "a"), Buffer.alloc(SECTOR, "b")];
   await rawPut("order", SECTOR, second);
   await rawPut("order", 0, first);
@@ -111,7 +111,7 @@ t.test("put of whole sectors overwrites the one that follows", async (t) => {
   );
 });
 
-t.test("setlen only says how long a file is", async (t) => {
+t.test("setlen only sets a file's length, and keeps its content", async (t) => {
   await put("cut", Buffer.from("0123456789"));
   await setlen("cut", 4);
   equal(t, await get("cut", 0, 1), Buffer.from("0123"), "shorter");
@@ -119,20 +119,20 @@ t.test("setlen only says how long a file is", async (t) => {
   equal(t, await get("cut", 0, 1), Buffer.from("0123456789\0\0"), "longer: what was cut off is there again");
 });
 
-t.test("an empty file is one of length 0", async (t) => {
+t.test("an empty file is listed with length 0", async (t) => {
   await put("empty", Buffer.alloc(0));
   t.ok((await listing()).some(([name, length]) => name === "empty" && length === 0n));
   t.equal((await get("empty", 0, 1)).length, 0);
 });
 
-t.test("any name will do", async (t) => {
+t.test("any name is accepted", async (t) => {
   for (const name of ["", "/", "../up", "a//b", "a/../b", "ünï/ço\u0000de", "linux/below-a-file"]) {
     await put(name, Buffer.from(`content of ${name}`));
     equal(t, await get(name, 0, 1), Buffer.from(`content of ${name}`), JSON.stringify(name));
   }
 });
 
-t.test("the listing is in no order", async (t) => {
+t.test("the listing is unordered", async (t) => {
   const names = Array.from({ length: 30 }, (_, i) => `order-${String(i).padStart(2, "0")}`);
   for (const name of names) await setlen(name, 1);
   const listed = (await listing()).map(([name]) => name).filter((name) => name.startsWith("order-"));
@@ -157,7 +157,7 @@ t.test("anyone may write", async (t) => {
   }
 });
 
-t.test("there is no Candid that anybody could ask it for", async (t) => {
+t.test("only controllers can read the Candid interface", async (t) => {
   const { network, rootKey, canister } = twin;
   const agent = createAgent({ network, rootKey, verifyQuerySignatures: true, requestTimeout: 30_000 });
   const path = ["canister", canister.toUint8Array(), "metadata", "candid:service"].map((label) =>
@@ -169,7 +169,7 @@ t.test("there is no Candid that anybody could ask it for", async (t) => {
   );
 });
 
-t.test("a reply that would be too large is none", async (t) => {
+t.test("a reply that would be too large is refused", async (t) => {
   await setlen("huge", 2 ** 52);
   t.match(await get("huge", 5, 6145).catch((error) => fromAgent(error).message), /the reply is too large/);
   equal(t, await get("huge", 5, 6000), Buffer.alloc(6000 * SECTOR), "and what fits is there");

@@ -63,7 +63,7 @@ async function keptWith(t: Test, files: number, releases: number): Promise<numbe
 }
 
 t.test(
-  "nothing for each path, and nothing for each that a kept release has",
+  "the heap keeps nothing for each path, or for each path of a kept release",
   { timeout: 1_800_000 },
   async (t) => {
     const [few, many, pinned] = [
@@ -80,7 +80,7 @@ t.test(
   },
 );
 
-t.test("of a rollback, that it is held", { timeout: 1_800_000 }, async (t) => {
+t.test("the heap keeps only that a rollback is held, not its chunks", { timeout: 1_800_000 }, async (t) => {
   const keptAfter = async (rollbacks: number) => {
     const canister = await started(t);
     await publish(canister, 2000, 0);

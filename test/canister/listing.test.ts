@@ -69,7 +69,7 @@ const turnsOf = (html: string) => {
   return at < 0 ? [] : linksIn(html.slice(at));
 };
 
-t.test("a large directory, page by page", async (t) => {
+t.test("a large directory is listed page by page", async (t) => {
   const site = await startSite(t);
   const files = Array.from({ length: 450 }, (_, i) => `d/file-${1000 + i}`);
   const contents: Record<string, Content> = { d: null, "d/2": null, "d/2/x": "a directory called as a page" };
@@ -112,7 +112,7 @@ t.test("a large directory, page by page", async (t) => {
   t.equal((await site.get("/.icfs/files/d/", { method: "HEAD" })).status, 200);
 });
 
-t.test("with the next release a page says what is so then", async (t) => {
+t.test("a directory's page follows the newest release", async (t) => {
   const site = await startSite(t);
   const same = { a: null, "a/b": null, "a/b/c": "unchanged", e: null, "z.txt": "root" };
   await site.publishTree({ ...same, "a/x": "one" });
@@ -160,7 +160,7 @@ t.test("a symlink to a directory has no pages, whatever it was before", async (t
   for (const url of ["/.icfs/files/d30/", "/.icfs/files/r/"]) t.match(await site.text(url), /^404/, url);
 });
 
-t.test("names are shown for what they are", async (t) => {
+t.test("hostile names are shown as plain text", async (t) => {
   const site = await startSite(t);
   const hostile = [
     "<script>alert(1)<",
@@ -201,7 +201,7 @@ t.test("names are shown for what they are", async (t) => {
   t.match(await site.text("/.icfs/style.css"), "prefers-color-scheme: dark");
 });
 
-t.test("the page for people says which releases are held", async (t) => {
+t.test("the page at /.icfs/ lists the held releases", async (t) => {
   const site = await startSite(t);
   for (const text of ["1", "2", "3"]) await site.publishTree({ a: text });
   const held = async () => {

@@ -56,7 +56,7 @@ const decode = (html: string) =>
     (_, name: string) => ({ lt: "<", gt: ">", quot: '"', nbsp: "\u00a0" })[name] ?? "&",
   );
 
-t.test("in a browser", async (t) => {
+t.test("a browser shows a release's pages, and hostile names stay text", async (t) => {
   const c = await startCanister(t);
   const tree = join(c.directory, "tree");
   const long = bytesOf(1, 2_500_000);

@@ -75,7 +75,7 @@ t.test("releases", async (t) => {
   t.strictSame(await source.headers(0, 5), []);
   t.strictSame((await source.headers(99, 1)).map(headerHash), [two.hash]);
 
-  t.test("need the newest one as their parent", async (t) => {
+  t.test("need the newest release as their parent", async (t) => {
     const manifest = [headers[0]!, ...second.chunks].map(sha256).slice(1, 2);
     for (const parent of [[], [one.hash], [sha256(Buffer.from("x"))]] as const) {
       const result = await owner.publish({ manifest, parent: [...parent] as [] | [Uint8Array], note: "" });
@@ -84,7 +84,7 @@ t.test("releases", async (t) => {
     t.equal((await source.head())!.header.number, 2, "and nothing changed");
   });
 
-  t.test("are there after an upgrade, with all their chunks", async (t) => {
+  t.test("remain after an upgrade, with all their chunks", async (t) => {
     await network.replace(id, "upgrade", ICFS_WASM);
     const head = (await source.head())!;
     t.strictSame(head.hash, two.hash);
@@ -99,7 +99,7 @@ t.test("releases", async (t) => {
   });
 });
 
-t.test("bad manifests are refused by name, and change nothing", async (t) => {
+t.test("bad manifests are refused with the reason, and change nothing", async (t) => {
   const { owner, source, publish } = await startIcfsCanister(t);
   const chunk = Buffer.from("12345");
   t.equal(chunk.length, CHUNK_SIZE);

@@ -7,7 +7,7 @@ import { run, temporaryDirectory } from "../support/icfs.ts";
 
 const CANISTER = fileURLToPath(new URL("../../canister", import.meta.url));
 
-t.test("what is built in another directory is byte for byte what `make canister` has built", async (t) => {
+t.test("a build in another directory is byte for byte the same as that of `make canister`", async (t) => {
   const directory = await temporaryDirectory(t);
   const sources = join(directory, "some where/else");
   // Copied in another order, the files have other times and inodes.

@@ -50,7 +50,7 @@ async function publishTree(canister: StartedCanister, contents: Record<string, s
 
 const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "none", messageOf);
 
-t.test("by default the newest eight and the last week's are held", async (t) => {
+t.test("by default the newest eight releases and those of the last week are held", async (t) => {
   const canister = await startIcfsCanister(t);
   const { settings } = await canister.owner.status();
   t.match(settings, { hold_newest: 8, hold_nanoseconds: WEEK });
@@ -63,7 +63,7 @@ t.test("by default the newest eight and the last week's are held", async (t) => 
   t.equal((await canister.source.headers(12, 20)).length, 12, "headers are kept for ever");
 });
 
-t.test("a kept release stays, its chunks are there, and it can be rolled back to", async (t) => {
+t.test("a kept release stays with its chunks, and can be rolled back to", async (t) => {
   const canister = await startIcfsCanister(t);
   const { owner, source } = canister;
   const { settings } = await owner.status();
@@ -98,7 +98,7 @@ t.test("a kept release stays, its chunks are there, and it can be rolled back to
   t.match(await failure(owner.configure({ ...settings, hold_newest: 0 })), /at least 1/);
 });
 
-t.test("quotas refuse, and lose nothing", async (t) => {
+t.test("puts over a quota are refused, and lose nothing", async (t) => {
   const canister = await startIcfsCanister(t);
   const { owner } = canister;
   const { settings } = await owner.status();
@@ -118,7 +118,7 @@ t.test("quotas refuse, and lose nothing", async (t) => {
   t.equal((await owner.status()).chunks, 1n);
 });
 
-t.test("a canister of an earlier build is upgraded with all it has", async (t) => {
+t.test("an upgrade from the first build keeps releases and chunks", async (t) => {
   const before = Uint8Array.from(readFileSync(new URL("before/first.wasm", import.meta.url)));
   const canister = await startIcfsCanister(t, {}, before);
   const { owner, network, id, source } = canister;
@@ -137,33 +137,36 @@ t.test("a canister of an earlier build is upgraded with all it has", async (t) =
   t.equal(Number((await owner.status()).chunks), new Set(two).size + 1, "and counts from there");
 });
 
-t.test("so is one that counted each release's chunks, with rollbacks, and goes on freeing", async (t) => {
-  const before = Uint8Array.from(readFileSync(new URL("before/second.wasm", import.meta.url)));
-  const canister = await startIcfsCanister(t, {}, before);
-  const { owner, network, id, source } = canister;
-  const { settings } = await owner.status();
-  const one = await publishTree(canister, { a: "one", b: "both" });
-  const two = await publishTree(canister, { a: "two", b: "both" });
-  const rollBack = async (to: bigint) =>
-    owner.rollback({ to, parent: [(await source.head())!.hash], note: "" });
-  t.match(await rollBack(1n), { ok: 3n });
-  t.match(await rollBack(2n), { ok: 4n });
-  await owner.put([Buffer.from("never published")]);
-  const headers = await source.headers(4, 10);
-  await network.replace(id, "upgrade", ICFS_WASM);
-  t.strictSame(await source.headers(4, 10), headers, "the headers are the same");
-  t.match(await settled(canister, new Set([...one, ...two]).size + 1), {
-    held: { 0: 1n, 1: 2n, 2: 3n, 3: 4n },
-    loose_chunks: 1n,
-  });
-  t.match(await rollBack(1n), { ok: 5n }, "what is held can be rolled back to");
-  await owner.configure(newestOnly(settings, 1));
-  const status = await settled(canister, new Set(one).size + 1);
-  t.equal(Number(status.chunks), new Set(one).size + 1, "all that only the others had is freed");
-  t.equal(status.backlog[0], 0n);
-});
+t.test(
+  "an upgrade from a build that counted each release's chunks keeps rollbacks and goes on freeing",
+  async (t) => {
+    const before = Uint8Array.from(readFileSync(new URL("before/second.wasm", import.meta.url)));
+    const canister = await startIcfsCanister(t, {}, before);
+    const { owner, network, id, source } = canister;
+    const { settings } = await owner.status();
+    const one = await publishTree(canister, { a: "one", b: "both" });
+    const two = await publishTree(canister, { a: "two", b: "both" });
+    const rollBack = async (to: bigint) =>
+      owner.rollback({ to, parent: [(await source.head())!.hash], note: "" });
+    t.match(await rollBack(1n), { ok: 3n });
+    t.match(await rollBack(2n), { ok: 4n });
+    await owner.put([Buffer.from("never published")]);
+    const headers = await source.headers(4, 10);
+    await network.replace(id, "upgrade", ICFS_WASM);
+    t.strictSame(await source.headers(4, 10), headers, "the headers are the same");
+    t.match(await settled(canister, new Set([...one, ...two]).size + 1), {
+      held: { 0: 1n, 1: 2n, 2: 3n, 3: 4n },
+      loose_chunks: 1n,
+    });
+    t.match(await rollBack(1n), { ok: 5n }, "what is held can be rolled back to");
+    await owner.configure(newestOnly(settings, 1));
+    const status = await settled(canister, new Set(one).size + 1);
+    t.equal(Number(status.chunks), new Set(one).size + 1, "all that only the others had is freed");
+    t.equal(status.backlog[0], 0n);
+  },
+);
 
-t.test("a hundred rollbacks hold a tree once", async (t) => {
+t.test("a hundred rollbacks to a release store its tree once", async (t) => {
   const canister = await startIcfsCanister(t);
   const { owner, source } = canister;
   const { settings } = await owner.status();
@@ -180,38 +183,35 @@ t.test("a hundred rollbacks hold a tree once", async (t) => {
   t.equal(status.backlog[0], 0n);
 });
 
-t.test(
-  "a freed chunk's space is used again by one that fits, and not by one that is a byte larger",
-  async (t) => {
-    const canister = await startIcfsCanister(t);
-    const { owner, source } = canister;
-    await owner.configure(newestOnly((await owner.status()).settings, 1));
-    const publishChunks = async (all: readonly Buffer[]) => {
-      const { manifest, chunks } = treeOfChunks(all);
-      await owner.put(chunks);
-      t.match(await canister.publish(manifest), { ok: BigInt });
-    };
-    // A chunk that stays lies behind the freed one, so that the freed space cannot grow.
-    const [freed, behind] = [randomBytes(1000), randomBytes(1000)];
-    await publishChunks([freed, behind]);
-    await publishChunks([behind]);
-    const before = await settled(canister, 2);
-    for (const size of [1001, 1000]) {
-      const chunk = randomBytes(size);
-      await owner.put([chunk]);
-      for (const bytes of [behind, chunk]) {
-        const got = await source.chunk({ sha256: sha256(bytes), size: bytes.length });
-        t.ok(got.equals(bytes), `beside one of ${size} bytes`);
-      }
+t.test("a freed chunk's space is reused by a chunk that fits, not by one a byte larger", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { owner, source } = canister;
+  await owner.configure(newestOnly((await owner.status()).settings, 1));
+  const publishChunks = async (all: readonly Buffer[]) => {
+    const { manifest, chunks } = treeOfChunks(all);
+    await owner.put(chunks);
+    t.match(await canister.publish(manifest), { ok: BigInt });
+  };
+  // A chunk that stays lies behind the freed one, so that the freed space cannot grow.
+  const [freed, behind] = [randomBytes(1000), randomBytes(1000)];
+  await publishChunks([freed, behind]);
+  await publishChunks([behind]);
+  const before = await settled(canister, 2);
+  for (const size of [1001, 1000]) {
+    const chunk = randomBytes(size);
+    await owner.put([chunk]);
+    for (const bytes of [behind, chunk]) {
+      const got = await source.chunk({ sha256: sha256(bytes), size: bytes.length });
+      t.ok(got.equals(bytes), `beside one of ${size} bytes`);
     }
-    const after = await owner.status();
-    t.equal(after.region_bytes - before.region_bytes, 1001n, "one is at the end");
-  },
-);
+  }
+  const after = await owner.status();
+  t.equal(after.region_bytes - before.region_bytes, 1001n, "one is at the end");
+});
 
 const seed = newSeed();
 
-t.test(`a random sequence leaves just what a model says, whole; SEED=${seed}`, async (t) => {
+t.test(`a random sequence leaves exactly the chunks that a model expects; SEED=${seed}`, async (t) => {
   const canister = await startIcfsCanister(t);
   const { owner, network, id, source } = canister;
   const { settings } = await owner.status();

@@ -33,7 +33,7 @@ const owning = (canister: IcfsCanister): Record<string, () => Promise<unknown>> 
   configure: async () => canister.configure((await canister.status()).settings),
 });
 
-t.test("strangers may read, and nothing else", async (t) => {
+t.test("strangers may only read", async (t) => {
   const canister = await startIcfsCanister(t);
   for (const [who, identity] of [
     ["anonymous", undefined],
@@ -63,7 +63,7 @@ t.test("strangers may read, and nothing else", async (t) => {
   }
 });
 
-t.test("the status is told by update call as well, to owners", async (t) => {
+t.test("owners can also get the status by update call", async (t) => {
   const { network, id, owner } = await startIcfsCanister(t);
   const { settings } = await owner.status();
   t.match((await certifiedStatus(network.agent, id)).settings, settings);
@@ -71,7 +71,7 @@ t.test("the status is told by update call as well, to owners", async (t) => {
   t.match(await failure(certifiedStatus(stranger, id)), NOT_TAKEN);
 });
 
-t.test("a publisher publishes and owns nothing; revoked, it does neither", async (t) => {
+t.test("a publisher may only publish, and nothing once revoked", async (t) => {
   const canister = await startIcfsCanister(t);
   const identity = Ed25519KeyIdentity.generate();
   const who = identity.getPrincipal();
@@ -95,43 +95,46 @@ t.test("a publisher publishes and owns nothing; revoked, it does neither", async
   t.match(await failure(canister.owner.grant(Principal.anonymous(), { reader: null })), /it is everybody/);
 });
 
-t.test("other canisters are strangers too, and their calls do not meet inspect_message", async (t) => {
-  const { network, id, owner } = await startIcfsCanister(t);
-  const caller = await network.install(
-    compiled(fileURLToPath(new URL("./caller/main.mo", import.meta.url))),
-    NO_ARGUMENTS,
-  );
-  const { call } = actorOf<{
-    call(canister: Principal, method: string, args: Uint8Array): Promise<Uint8Array>;
-  }>(
-    ({ IDL }) => {
-      const bytes = IDL.Vec(IDL.Nat8);
-      return IDL.Service({ call: IDL.Func([IDL.Principal, IDL.Text, bytes], [bytes], []) });
-    },
-    { agent: network.agent, canisterId: caller },
-  );
-  // The owner's calls are recorded instead of sent.
-  const sent: [method: string, args: Uint8Array][] = [];
-  const agent = network.agentFor(network.identity);
-  agent.call = async (_, { methodName, arg }) => {
-    sent.push([methodName, Uint8Array.from(arg)]);
-    throw new Error("not sent");
-  };
-  const recording = icfsCanister(agent, id);
-  const calls = { ...publishing(recording), ...promoting(recording), ...owning(recording) };
-  for (const make of Object.values(calls)) await failure(make());
-  t.equal(sent.length, 9, "all methods that change something");
-  const before = await owner.status();
-  for (const [method, args] of sent) {
-    // String() keeps the agent's whole text, which has several lines.
-    const said = await call(id, method, args).then(() => "it succeeded", String);
-    t.match(said, /not authorised/, method);
-  }
-  t.match(await owner.status(), { loose_chunks: before.loose_chunks, settings: before.settings });
-  await owner.grant(caller, { publisher: null });
-  const [method, args] = sent[0]!;
-  t.ok((await call(id, method, args)).length > 0, `${method}, once it is a publisher`);
-});
+t.test(
+  "other canisters are strangers too, although inspect_message does not check their calls",
+  async (t) => {
+    const { network, id, owner } = await startIcfsCanister(t);
+    const caller = await network.install(
+      compiled(fileURLToPath(new URL("./caller/main.mo", import.meta.url))),
+      NO_ARGUMENTS,
+    );
+    const { call } = actorOf<{
+      call(canister: Principal, method: string, args: Uint8Array): Promise<Uint8Array>;
+    }>(
+      ({ IDL }) => {
+        const bytes = IDL.Vec(IDL.Nat8);
+        return IDL.Service({ call: IDL.Func([IDL.Principal, IDL.Text, bytes], [bytes], []) });
+      },
+      { agent: network.agent, canisterId: caller },
+    );
+    // The owner's calls are recorded instead of sent.
+    const sent: [method: string, args: Uint8Array][] = [];
+    const agent = network.agentFor(network.identity);
+    agent.call = async (_, { methodName, arg }) => {
+      sent.push([methodName, Uint8Array.from(arg)]);
+      throw new Error("not sent");
+    };
+    const recording = icfsCanister(agent, id);
+    const calls = { ...publishing(recording), ...promoting(recording), ...owning(recording) };
+    for (const make of Object.values(calls)) await failure(make());
+    t.equal(sent.length, 9, "all methods that change something");
+    const before = await owner.status();
+    for (const [method, args] of sent) {
+      // String() keeps the agent's whole text, which has several lines.
+      const said = await call(id, method, args).then(() => "it succeeded", String);
+      t.match(said, /not authorised/, method);
+    }
+    t.match(await owner.status(), { loose_chunks: before.loose_chunks, settings: before.settings });
+    await owner.grant(caller, { publisher: null });
+    const [method, args] = sent[0]!;
+    t.ok((await call(id, method, args)).length > 0, `${method}, once it is a publisher`);
+  },
+);
 
 t.test("a private canister answers only those with a role", async (t) => {
   const canister = await startIcfsCanister(t);
@@ -178,23 +181,26 @@ t.test("a private canister answers only those with a role", async (t) => {
   t.ok(Buffer.from(anybody).equals(chunks[0]!), "and open again");
 });
 
-t.test("an owner can be named at the installation, and stays it; controllers own as well", async (t) => {
-  const { network } = await startIcfsCanister(t);
-  const named = Ed25519KeyIdentity.generate();
-  const type = IDL.Opt(IDL.Record({ owner: IDL.Opt(IDL.Principal) }));
-  const naming = (owner: Principal) => new Uint8Array(IDL.encode([type], [[{ owner: [owner] }]]));
-  const id = await network.install(ICFS_WASM, naming(named.getPrincipal()));
-  const owner = icfsCanister(network.agentFor(named), id);
-  t.equal((await owner.put([randomBytes(10)])).length, 1);
-  t.equal((await icfsCanister(network.agent, id).put([randomBytes(10)])).length, 1, "the controller");
-  await network.replace(id, "upgrade", ICFS_WASM);
-  t.equal(
-    (await owner.status()).owner.toText(),
-    named.getPrincipal().toText(),
-    "an upgrade does not change it",
-  );
-  await t.rejects(
-    network.install(ICFS_WASM, naming(Principal.anonymous())),
-    "nobody in particular cannot own",
-  );
-});
+t.test(
+  "an owner can be named at installation and survives an upgrade, and controllers are owners too",
+  async (t) => {
+    const { network } = await startIcfsCanister(t);
+    const named = Ed25519KeyIdentity.generate();
+    const type = IDL.Opt(IDL.Record({ owner: IDL.Opt(IDL.Principal) }));
+    const naming = (owner: Principal) => new Uint8Array(IDL.encode([type], [[{ owner: [owner] }]]));
+    const id = await network.install(ICFS_WASM, naming(named.getPrincipal()));
+    const owner = icfsCanister(network.agentFor(named), id);
+    t.equal((await owner.put([randomBytes(10)])).length, 1);
+    t.equal((await icfsCanister(network.agent, id).put([randomBytes(10)])).length, 1, "the controller");
+    await network.replace(id, "upgrade", ICFS_WASM);
+    t.equal(
+      (await owner.status()).owner.toText(),
+      named.getPrincipal().toText(),
+      "an upgrade does not change it",
+    );
+    await t.rejects(
+      network.install(ICFS_WASM, naming(Principal.anonymous())),
+      "nobody in particular cannot own",
+    );
+  },
+);

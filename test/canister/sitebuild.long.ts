@@ -182,7 +182,7 @@ t.test(`random trees, one after the other; SEED=${seed}`, async (t) => {
   }
 });
 
-t.test(`with a directory of several pages; SEED=${seed}`, async (t) => {
+t.test(`a directory of several pages, changed at random; SEED=${seed}`, async (t) => {
   const next = random(seed);
   const tree: Tree = new Map([["c", "directory"]]);
   for (let i = 0; i < 450; i++) tree.set(`c/f${i}`, { bytes: 1 + (i % 29), pack: 0 });

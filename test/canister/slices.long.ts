@@ -73,14 +73,14 @@ async function putYesterday(t: Parameters<typeof startIcfsCanister>[0], state: s
   await as(other).put(tinyChunks(20_000));
 }
 
-t.test("110,000 loose chunks are due at once", { timeout: 1_800_000 }, async (t) => {
+t.test("110,000 loose chunks that are due at once are freed in slices", { timeout: 1_800_000 }, async (t) => {
   const state = await temporaryDirectory(t);
   let id!: Principal;
-  await t.test("they are put", async (t) => {
+  await t.test("the canister is installed", async (t) => {
     ({ id } = await startIcfsCanister(t, { state }));
   });
-  await t.test("and wait", (t) => putYesterday(t, state, id));
-  await t.test("a day later", async (t) => {
+  await t.test("the chunks are put", (t) => putYesterday(t, state, id));
+  await t.test("a day later they are freed, while a release is published", async (t) => {
     const network = await startEmptyNetwork(t, { state, messageTimeLimit: SLICE_MS }, OWNER);
     const canister = startedCanister(network, id);
     const { owner } = canister;
@@ -99,7 +99,7 @@ t.test("110,000 loose chunks are due at once", { timeout: 1_800_000 }, async (t)
   });
 });
 
-t.test("a publisher has so many loose chunks", async (t) => {
+t.test("a publisher's loose chunks are limited in number", async (t) => {
   // These limits are a tenth of the canister's own.
   const { owner } = await startIcfsCanister(t, {}, smallLimits(t));
   for (let i = 0; i < 6; i++) await owner.put(tinyChunks(3000));
@@ -112,7 +112,7 @@ t.test("a publisher has so many loose chunks", async (t) => {
   );
 });
 
-t.test("a rollback to a large tree takes several messages, and is of one time anyway", async (t) => {
+t.test("a rollback to a large tree takes several messages and is still atomic", async (t) => {
   const canister = await startIcfsCanister(t, {}, smallLimits(t));
   const { owner, source } = canister;
   const large: Manifest = {

@@ -34,7 +34,7 @@ function icpIn(
 
 const icp = (home: string, ...args: string[]) => icpIn(DIRECTORY, home, ...args);
 
-t.test("icp-cli builds, installs, upgrades and calls it", async (t) => {
+t.test("icp-cli upgrades, reinstalls and calls the canister", async (t) => {
   const { url, rootKey, directory, canister, env, icfs } = await startCanister(t);
   const id = canister.toText();
   const network = ["-n", url, "-k", Buffer.from(rootKey).toString("hex")];
@@ -77,7 +77,7 @@ t.test("icp-cli builds, installs, upgrades and calls it", async (t) => {
   t.match((await icfs(["ls", id])).stderr, /has no release yet/, "icfs sees the canister that icp installed");
 });
 
-t.test("icp deploy, the first time and as an upgrade", async (t) => {
+t.test("icp deploy installs the canister, and then upgrades it", async (t) => {
   const n = await startNetwork(t);
   const ledger = await startLedgerTwin(n);
   const owner = Principal.fromText((await n.icfs(["identity"])).stdout.trim());

@@ -83,7 +83,7 @@ function provesAbsence(witness: Tree, name: Buffer): boolean {
   return end === 0 || (before !== undefined && Buffer.compare(before, name) < 0);
 }
 
-t.test(`its shape follows from the names, whatever the way to them; SEED=${seed}`, async (t) => {
+t.test(`the tree's shape depends only on the names, not on their history; SEED=${seed}`, async (t) => {
   const there = new Set<string>();
   for (let round = 0; round < 8; round++) {
     const inserted = Array.from({ length: 40 }, randomName);
@@ -113,7 +113,7 @@ t.test(`its shape follows from the names, whatever the way to them; SEED=${seed}
   t.equal(await names.bytes(), 0n, "nothing is left of what is removed");
 });
 
-t.test("names of no bytes are read anywhere", async (t) => {
+t.test("an empty name can be read anywhere in the region", async (t) => {
   // A node takes 5 units, and the region grows by pages of 4,096 units. With so many nodes, one ends exactly where the region ends.
   t.ok(await names.nameless(4_200n));
 });

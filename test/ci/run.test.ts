@@ -66,7 +66,7 @@ t.test("everything passes", async (t) => {
   t.match(lines.at(-3), /^ +1\.0 test\/lock\.test\.ts$/);
 });
 
-t.test("a failure is told once more at the end, without the source and the command", async (t) => {
+t.test("a failure is repeated at the end, without the source and the command", async (t) => {
   const { code, lines } = await run(t.testdir(), {
     test: { prints: FAILED, exits: 2 },
     "test-long": { prints: PASSED, exits: 0 },
@@ -87,7 +87,7 @@ t.test("a failure is told once more at the end, without the source and the comma
   ]);
 });
 
-t.test("a target that fails before its tests is a failure, with what it said last", async (t) => {
+t.test("a target that fails before its tests is a failure, with its last output", async (t) => {
   const { code, lines } = await run(t.testdir(), {
     test: { prints: "no such package\n", exits: 1 },
     "test-long": { prints: PASSED, exits: 0 },

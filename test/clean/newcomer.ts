@@ -113,7 +113,7 @@ export async function newcomer(release: Release): Promise<void> {
 
   step("by hand", (t) => byHand(t, host, hand, "~/icfs"));
 
-  step("the package, in another host", async (t) => {
+  step("the Debian package, on another host", async (t) => {
     await done(t, host, inClone(`DPKG_DEB_COMPRESSOR_LEVEL=1 ${build}`));
     const other = await cleanHost(t, release);
     await mkdir(join(other.root, "root/build"));
@@ -125,7 +125,7 @@ export async function newcomer(release: Release): Promise<void> {
     await byHand(t, other, installed(hand));
   });
 
-  step("what npm has packed", async (t) => {
+  step("the npm package", async (t) => {
     await done(t, host, inClone(`${pack}\nnpm install --global ./icfs-*.tgz`));
     await byHand(t, host, installed(hand));
     await done(t, host, "npm uninstall --global icfs");

@@ -23,14 +23,14 @@ t.test("icfs cat", async (t) => {
   const published = await c.icfs(["publish", tree, id]);
   t.equal(published.code, 0, published.stderr);
 
-  await t.test("small files, also through symlinks, and nothing else on stdout or stderr", async (t) => {
+  await t.test("prints small files, also through symlinks, and nothing else", async (t) => {
     for (const path of ["d/text", "/d/text", "link/text", "d/far"]) {
       t.same(await c.icfs(["cat", id, path]), { code: 0, stdout: "grüße\n", stderr: "" }, path);
     }
     t.same(await c.icfs(["cat", id, "d/empty"]), { code: 0, stdout: "", stderr: "" });
   });
 
-  await t.test("every byte of a large one, with chunks asked for ahead", async (t) => {
+  await t.test("prints every byte of a large file, and prefetches its chunks", async (t) => {
     const proxy = await startFaultProxy(t, c.url);
     let asked = 0;
     const child = spawn(BIN, ["cat", id, "large", "--network", proxy.url], { env: c.env });
@@ -51,13 +51,13 @@ t.test("icfs cat", async (t) => {
     t.ok(asked > 3, `${asked} were asked for before the first byte came`);
   });
 
-  await t.test("a reader that has enough: no error message", async (t) => {
+  await t.test("prints no error message when its reader stops early", async (t) => {
     const command = `"${BIN}" cat ${id} large | head -c 3 | wc -c; exit "\${PIPESTATUS[0]}"`;
     const { code, stdout, stderr } = await run("bash", ["-c", command], { env: c.env });
     t.same({ code, stdout, stderr }, { code: 141, stdout: "3\n", stderr: "" });
   });
 
-  await t.test("what is not a file", async (t) => {
+  await t.test("refuses paths that are not files", async (t) => {
     for (const [path, problem] of [
       ["absent", "not in release 1"],
       ["d/text/below", "not in release 1"],
@@ -70,7 +70,7 @@ t.test("icfs cat", async (t) => {
     }
   });
 
-  await t.test("bytes that never verify are an error, and do not come out", async (t) => {
+  await t.test("prints no bytes that do not verify, and fails", async (t) => {
     const proxy = await startFaultProxy(t, c.url);
     const third = createHash("sha256")
       .update(large.subarray(2 * MiB, 3 * MiB))

@@ -32,7 +32,7 @@ async function startWriter(t: Test, ...args: string[]): Promise<void> {
   await new Promise((resolve) => writer.stdout!.once("data", resolve));
 }
 
-t.test("while somebody overwrites a file in place", async (t) => {
+t.test("publish and verify report a file that is overwritten while they read it", async (t) => {
   const c = await startCanister(t);
   const b = await startIcboot(t);
   const tree = join(c.directory, "tree");

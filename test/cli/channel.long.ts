@@ -4,7 +4,7 @@ import t from "tap";
 import { faultFor, startFaultProxy } from "../support/fault-proxy.ts";
 import { startOwnedCanister } from "../support/people.ts";
 
-t.test("a channel is promoted, read, taken back, listed and deleted", async (t) => {
+t.test("a channel is promoted, read, moved back, listed and deleted", async (t) => {
   const c = await startOwnedCanister(t);
   const { id } = c;
   const first = await c.publish("the good one");
@@ -37,7 +37,7 @@ t.test("a channel is promoted, read, taken back, listed and deleted", async (t) 
   });
   t.match(await c.owner("promote", id, "1", "stable"), /stands for release 1 already .*nothing was done/);
 
-  await t.test("what there is", async (t) => {
+  await t.test("channels and their history are listed", async (t) => {
     const { channels } = JSON.parse(await c.owner("channel", id, "--json"));
     t.match(channels, [
       { channel: "canary", serial: 1, release: 2, header: second.header, setBy: own },
@@ -57,7 +57,7 @@ t.test("a channel is promoted, read, taken back, listed and deleted", async (t) 
     t.match(await c.owner("revoke", id, manager.principal), `${manager.principal} was a promoter of`);
   });
 
-  await t.test("its end, and what is not there", async (t) => {
+  await t.test("a deleted or unknown channel is an error", async (t) => {
     t.match(
       await c.owner("channel", id, "canary", "--delete"),
       /is deleted \(record 2\); it stood for release 2/,
@@ -77,7 +77,7 @@ t.test("a channel is promoted, read, taken back, listed and deleted", async (t) 
     t.match(await c.icfs(["promote", id, "7", "stable"]), { code: 1, stderr: /has no release 7/ });
   });
 
-  await t.test("by a mirror and by a host that serves it, without the network", async (t) => {
+  await t.test("a mirror and icfs serve give a channel without the network", async (t) => {
     const mirror = join(c.directory, "mirror");
     t.match(JSON.parse(await c.owner("mirror", `${id}@stable`, mirror, "--json")), { release: 1, newest: 2 });
     t.match(await c.icfs(["mirror", id, mirror]), {
@@ -104,7 +104,7 @@ t.test("a channel is promoted, read, taken back, listed and deleted", async (t) 
     }
   });
 
-  await t.test("a conflict: somebody else promotes in between", async (t) => {
+  await t.test("a promotion is refused when somebody else promotes in between", async (t) => {
     const proxy = await startFaultProxy(t, c.url);
     let other: Promise<string> | undefined;
     let done = false;
@@ -124,7 +124,7 @@ t.test("a channel is promoted, read, taken back, listed and deleted", async (t) 
     await other;
   });
 
-  await t.test("an answer that is lost: the change is found, and made once", async (t) => {
+  await t.test("a promotion whose answer is lost is found, and made once", async (t) => {
     const proxy = await startFaultProxy(t, c.url);
     let lost = 0;
     proxy.fault = faultFor("promote", () => {

@@ -5,30 +5,27 @@ import t from "tap";
 import { startCanister } from "../support/canister-network.ts";
 import { startFaultProxy } from "../support/fault-proxy.ts";
 
-t.test(
-  "some settings are changed, the others are written back as all of the subnet says they are",
-  async (t) => {
-    const c = await startCanister(t);
-    const proxy = await startFaultProxy(t, c.url);
-    const configure = (...options: string[]) =>
-      c.icfs(["configure", c.canister.toText(), ...options, "--json"], {
-        env: { ...c.env, ICFS_NETWORK: proxy.url },
-      });
-    t.match(await configure("--hold-newest", "5"), { code: 0, stderr: "" });
-    t.equal(proxy.queries, 0, "no node is asked alone");
-    t.equal(proxy.calls, 2);
-    const { code, stdout } = await configure("--quota", "1GiB");
-    t.equal(code, 0);
-    t.match(JSON.parse(stdout), { holdNewest: 5, holdDays: 7, quota: 2 ** 30, private: false });
+t.test("settings that stay are written back as the whole subnet certifies them", async (t) => {
+  const c = await startCanister(t);
+  const proxy = await startFaultProxy(t, c.url);
+  const configure = (...options: string[]) =>
+    c.icfs(["configure", c.canister.toText(), ...options, "--json"], {
+      env: { ...c.env, ICFS_NETWORK: proxy.url },
+    });
+  t.match(await configure("--hold-newest", "5"), { code: 0, stderr: "" });
+  t.equal(proxy.queries, 0, "no node is asked alone");
+  t.equal(proxy.calls, 2);
+  const { code, stdout } = await configure("--quota", "1GiB");
+  t.equal(code, 0);
+  t.match(JSON.parse(stdout), { holdNewest: 5, holdDays: 7, quota: 2 ** 30, private: false });
 
-    // An older canister refuses `status` as an update call.
-    proxy.fault = (path, body) =>
-      path.endsWith("/call") && body.includes("status") ? { status: 403, body: "" } : "none";
-    t.match(await configure("--hold-newest", "6"), { code: 1, stderr: /did not tell its settings/ });
-    proxy.fault = () => "none";
-    t.match(await configure(), { code: 0, stdout: /"holdNewest":5/ }, "looking only, anybody may");
-  },
-);
+  // An older canister refuses `status` as an update call.
+  proxy.fault = (path, body) =>
+    path.endsWith("/call") && body.includes("status") ? { status: 403, body: "" } : "none";
+  t.match(await configure("--hold-newest", "6"), { code: 1, stderr: /did not tell its settings/ });
+  proxy.fault = () => "none";
+  t.match(await configure(), { code: 0, stdout: /"holdNewest":5/ }, "looking only, anybody may");
+});
 
 t.test("HTTP is switched off and on again, and nothing else changes", async (t) => {
   const c = await startCanister(t);

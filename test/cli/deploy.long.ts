@@ -7,7 +7,7 @@ import { startCanister } from "../support/canister-network.ts";
 
 const PIECE_BYTES = 1024 * 1024;
 
-t.test("an upgrade waits for a large release that is being checked, and harms it not", async (t) => {
+t.test("an upgrade waits for the check of a large release, and does not harm it", async (t) => {
   const c = await startCanister(t);
   const owner = icfsCanister(c.publisherAgent, c.canister);
   const tree: Manifest = {

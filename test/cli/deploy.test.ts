@@ -14,52 +14,49 @@ import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.
 const SPECIFIED = "oeagv-5qaaa-aaaah-aar4q-cai";
 const WASM = new URL("../../build/icfs.wasm", import.meta.url);
 
-t.test(
-  "a new canister, its id as the last line of stdout, owned by an identity that is made on first use",
-  async (t) => {
-    const n = await startNetwork(t);
-    const pem = join(n.directory, "config/icfs/identity.pem");
-    const { code, stdout, stderr } = await n.icfs(["deploy"]);
-    t.equal(code, 0);
-    const id = stdout.trim().split("\n").at(-1)!;
-    t.match(id, /^[a-z0-9-]+-cai$/);
-    t.match(stderr, `icfs: made a new identity, ${pem}`);
-    t.equal((await stat(pem)).mode & 0o777, 0o600);
-    const principal = await n.icfs(["identity"]);
-    t.match(principal, { code: 0, stderr: "", stdout: /^[a-z0-9-]+\n$/ });
-    t.same(await n.icfs(["identity"]), principal, "it stays");
-    t.same(await n.icfs(["identity", "--identity", pem], { env: { PATH: process.env.PATH } }), principal);
-    t.match(stderr, `installed ${id} on ${n.url}, owned by ${principal.stdout.trim()}`);
-    t.notMatch(stderr, "before", "it is the first");
-    await t.test("another one the next time, which is said, with the first one's name", async (t) => {
-      const again = `icfs: ${id} was deployed on ${n.url} before, and this makes another canister: \`icfs deploy ${id} --network ${n.url}\` upgrades that one\n`;
-      for (const args of [[], ["--json"], ["--specified-id", SPECIFIED]]) {
-        const { code, stdout, stderr } = await n.icfs(["deploy", ...args]);
-        t.equal(code, 0);
-        t.notMatch(stdout, id);
-        t.ok(stderr.startsWith(again), args.join(" "));
-      }
-      for (const args of [[id], ["--specified-id", SPECIFIED]]) {
-        t.notMatch((await n.icfs(["deploy", ...args])).stderr, "before", "an upgrade makes none");
-      }
-      const other = await startNetwork(t);
-      const env = { ...n.env, ICFS_NETWORK: other.url };
-      t.notMatch((await n.icfs(["deploy"], { env })).stderr, "before", "on another network it is the first");
-    });
+t.test("deploy makes a canister owned by a new identity, and prints its id as the last line", async (t) => {
+  const n = await startNetwork(t);
+  const pem = join(n.directory, "config/icfs/identity.pem");
+  const { code, stdout, stderr } = await n.icfs(["deploy"]);
+  t.equal(code, 0);
+  const id = stdout.trim().split("\n").at(-1)!;
+  t.match(id, /^[a-z0-9-]+-cai$/);
+  t.match(stderr, `icfs: made a new identity, ${pem}`);
+  t.equal((await stat(pem)).mode & 0o777, 0o600);
+  const principal = await n.icfs(["identity"]);
+  t.match(principal, { code: 0, stderr: "", stdout: /^[a-z0-9-]+\n$/ });
+  t.same(await n.icfs(["identity"]), principal, "it stays");
+  t.same(await n.icfs(["identity", "--identity", pem], { env: { PATH: process.env.PATH } }), principal);
+  t.match(stderr, `installed ${id} on ${n.url}, owned by ${principal.stdout.trim()}`);
+  t.notMatch(stderr, "before", "it is the first");
+  await t.test("the next deploy makes another canister, and names the first", async (t) => {
+    const again = `icfs: ${id} was deployed on ${n.url} before, and this makes another canister: \`icfs deploy ${id} --network ${n.url}\` upgrades that one\n`;
+    for (const args of [[], ["--json"], ["--specified-id", SPECIFIED]]) {
+      const { code, stdout, stderr } = await n.icfs(["deploy", ...args]);
+      t.equal(code, 0);
+      t.notMatch(stdout, id);
+      t.ok(stderr.startsWith(again), args.join(" "));
+    }
+    for (const args of [[id], ["--specified-id", SPECIFIED]]) {
+      t.notMatch((await n.icfs(["deploy", ...args])).stderr, "before", "an upgrade makes none");
+    }
+    const other = await startNetwork(t);
+    const env = { ...n.env, ICFS_NETWORK: other.url };
+    t.notMatch((await n.icfs(["deploy"], { env })).stderr, "before", "on another network it is the first");
+  });
 
-    await t.test("a key that others can read is refused", async (t) => {
-      await chmod(pem, 0o644);
-      for (const command of ["deploy", "identity"]) {
-        const { code, stdout, stderr } = await n.icfs([command]);
-        t.match({ code, stdout }, { code: 1, stdout: "" });
-        t.equal(stderr, `icfs: ${pem} can be read by users other than its owner: run \`chmod 600 ${pem}\`\n`);
-      }
-      await chmod(pem, 0o600);
-    });
-  },
-);
+  await t.test("a key that others can read is refused", async (t) => {
+    await chmod(pem, 0o644);
+    for (const command of ["deploy", "identity"]) {
+      const { code, stdout, stderr } = await n.icfs([command]);
+      t.match({ code, stdout }, { code: 1, stdout: "" });
+      t.equal(stderr, `icfs: ${pem} can be read by users other than its owner: run \`chmod 600 ${pem}\`\n`);
+    }
+    await chmod(pem, 0o600);
+  });
+});
 
-t.test("--json is one object", async (t) => {
+t.test("--json prints one object", async (t) => {
   const n = await startNetwork(t);
   const { code, stdout } = await n.icfs(["deploy", "--specified-id", SPECIFIED, "--json"]);
   t.equal(code, 0);
@@ -68,7 +65,7 @@ t.test("--json is one object", async (t) => {
     .digest("hex");
   const object = { canister: SPECIFIED, action: "installed", moduleHash, network: n.url };
   t.equal(stdout, `${JSON.stringify(object)}\n`);
-  await t.test("a specified id again is an upgrade", async (t) => {
+  await t.test("deploying to a specified id again upgrades the canister", async (t) => {
     const again = await n.icfs(["deploy", "--specified-id", SPECIFIED, "--json"]);
     t.same(JSON.parse(again.stdout), { ...object, action: "upgraded" });
   });
@@ -91,7 +88,7 @@ t.test("an upgrade keeps the releases", async (t) => {
   await writeTree(tree, { file: "other" });
   t.match(await c.icfs(["publish", tree, id]), { code: 0, stdout: /^published release 2 / });
 
-  await t.test("somebody else cannot deploy over it", async (t) => {
+  await t.test("another identity cannot deploy to the canister", async (t) => {
     const env = { ...c.env, XDG_CONFIG_HOME: join(c.directory, "other") };
     const principal = (await c.icfs(["identity"], { env })).stdout.trim();
     for (const args of [[id], ["--specified-id", id]]) {
@@ -105,7 +102,7 @@ t.test("an upgrade keeps the releases", async (t) => {
     t.match((await c.source().head())?.header, { number: 2 }, "nothing has changed");
   });
 
-  await t.test("another program cannot take its place", async (t) => {
+  await t.test("another program's Wasm is refused as an upgrade", async (t) => {
     const other = join(c.directory, "other.wasm");
     const empty = join(c.directory, "empty.wasm");
     await writeFile(other, icbootWasm());
@@ -123,7 +120,7 @@ t.test("an upgrade keeps the releases", async (t) => {
   });
 });
 
-t.test("what cannot be deployed", async (t) => {
+t.test("deployments that fail", async (t) => {
   const n = await startNetwork(t);
   const text = join(n.directory, "text.wasm");
   await writeTree(n.directory, { "text.wasm": "not Wasm" });
@@ -144,7 +141,7 @@ t.test("what cannot be deployed", async (t) => {
   }
 });
 
-t.test("a local network that is only starting is waited for", async (t) => {
+t.test("deploy waits for a local network that is still starting", async (t) => {
   // A free port, for the network that starts later.
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));

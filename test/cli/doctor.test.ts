@@ -23,7 +23,7 @@ t.test("icfs doctor", async (t) => {
     return { code, of: (name: string) => found.filter(({ check }) => check === name) };
   };
 
-  await t.test("before the mount: what is there, and nothing is changed", async (t) => {
+  await t.test("checks the host and a canister before the mount, and changes nothing", async (t) => {
     const { of } = await doctor(c.id);
     t.match(of("fuse"), [{ level: "ok", message: "/dev/fuse can be opened" }]);
     t.match(of("network"), [{ level: "ok", message: `${c.url} answers` }]);
@@ -42,7 +42,7 @@ t.test("icfs doctor", async (t) => {
   const mounted = await c.mount();
   const { mountpoint } = mounted;
 
-  await t.test("while it is mounted: lines for people", async (t) => {
+  await t.test("prints lines for people while the canister is mounted", async (t) => {
     const { code, stdout, stderr } = await c.icfs(["doctor", c.id, mountpoint]);
     t.match({ code, stderr }, { code: 0, stderr: "" });
     t.match(stdout, "ok    fuse: /dev/fuse can be opened\n");
@@ -58,7 +58,7 @@ t.test("icfs doctor", async (t) => {
     t.same(of("canister"), []);
   });
 
-  await t.test("while its network does not answer, it is told so", async (t) => {
+  await t.test("warns when the mount's network does not answer", async (t) => {
     c.proxy.down = true;
     const [{ pid }] = JSON.parse((await c.icfs(["status", mountpoint, "--json"])).stdout);
     process.kill(pid, "SIGHUP");
@@ -74,7 +74,7 @@ t.test("icfs doctor", async (t) => {
     t.equal((await doctor(mountpoint)).of("mount").length, 2);
   });
 
-  await t.test("when its process was killed", async (t) => {
+  await t.test("fails when the mount's process was killed", async (t) => {
     const [{ pid }] = JSON.parse((await c.icfs(["status", mountpoint, "--json"])).stdout);
     process.kill(pid, "SIGKILL");
     await eventually("it is dead", async () => /not connected/.test((await sh("ls", mountpoint)).stderr));
@@ -90,7 +90,7 @@ t.test("icfs doctor", async (t) => {
     await mounted.umount();
   });
 
-  await t.test("beside a TFTP server, in a network of their own", async (t) => {
+  await t.test("finds a TFTP server, in a network namespace of their own", async (t) => {
     const server = [
       "dnsmasq --conf-file=/dev/null --keep-in-foreground --port=0 --user=root --log-facility=/dev/null",
       `--pid-file= --enable-tftp --tftp-root='${c.directory}'`,
@@ -100,7 +100,7 @@ t.test("icfs doctor", async (t) => {
     t.match(stdout, /^ok {4}tftp: dnsmasq \(process \d+\) has UDP port 69$/m);
   });
 
-  await t.test("of what is not there", async (t) => {
+  await t.test("fails for an absent canister, network or directory", async (t) => {
     const absent = "oeagv-5qaaa-aaaah-aar4q-cai";
     t.match((await doctor(absent)).of("canister"), [
       { level: "fail", message: /^there is no canister .* at http.*unless it has --state$/ },
@@ -120,7 +120,7 @@ t.test("icfs doctor", async (t) => {
 const KINDS = { icfs: startMountable, assets: startMountableAssets, icboot: startMountableIcboot };
 
 for (const [kind, start] of Object.entries(KINDS)) {
-  t.test(`a live mount of ${kind}, whose network was replaced`, async (t) => {
+  t.test(`a live mount of ${kind} whose network was replaced`, async (t) => {
     const c = await start(t);
     await c.fill({ file: "content" });
     const { mountpoint, status, umount } = await c.mount("--refresh", "1");

@@ -42,7 +42,7 @@ t.test("icfs publish --dry-run", async (t) => {
   const published = async () => JSON.parse((await c.icfs(["publish", tree, id, "--json"])).stdout);
   t.match(await published(), { release: 1, chunksUploaded: 3 });
 
-  await t.test("a tree that is there already, times apart", async (t) => {
+  await t.test("a tree that differs from the release only in times", async (t) => {
     await utimes(join(tree, "three"), 1, 1);
     t.equal(await dryRun(), "nothing would change: release 1 has this tree, 4 files, 307.2 kB\n");
     t.match(JSON.parse(await dryRun("--json")), {
@@ -53,7 +53,7 @@ t.test("icfs publish --dry-run", async (t) => {
     });
   });
 
-  await t.test("what differs, and exactly what publishing uploads then", async (t) => {
+  await t.test("lists the differences, and the exact size of the upload", async (t) => {
     const before = await chunks();
     await rm(join(tree, "d/two"));
     await rm(join(tree, "link"));
@@ -80,7 +80,7 @@ t.test("icfs publish --dry-run", async (t) => {
     });
   });
 
-  await t.test("what could not be published is refused as well", async (t) => {
+  await t.test("refuses a tree or a note that cannot be published", async (t) => {
     await symlink("/etc/shadow", join(tree, "bad"));
     const dry = ["publish", tree, id, "--dry-run"];
     t.match(await c.icfs(dry), {

@@ -31,7 +31,7 @@ const lines = (await printed()).trimEnd().split("\n");
 const files = new Map(lines.map((line) => line.split(/ +/, 2) as [string, string]));
 const read = (name: string) => readFile(join(ROOT, "examples", files.get(name)!), "utf8");
 
-t.test("each is its file, except for the canister", async (t) => {
+t.test("each example is its file with the canister's id filled in", async (t) => {
   t.same(
     [...files.keys()],
     ["nginx", "squid", "dnsmasq", "channels", "ipxe", "machines", "prometheus", "alerts", "grafana"],
@@ -45,7 +45,7 @@ t.test("each is its file, except for the canister", async (t) => {
   }
 });
 
-t.test("nginx: another network, another origin, another place", async (t) => {
+t.test("nginx: other networks, origins and store directories", async (t) => {
   const file = await read("nginx");
   const local = changed(await printed("nginx", ID, "--network", "local", "--listen", "8080"), file);
   t.ok(local.includes("  server localhost:4943;"));
@@ -63,7 +63,7 @@ t.test("nginx: another network, another origin, another place", async (t) => {
   t.match(cdn, /proxy_ssl_name boot\.example;/);
 });
 
-t.test("squid: the same", async (t) => {
+t.test("squid: other networks, origins and store directories", async (t) => {
   const local = await printed(
     "squid",
     ID,
@@ -83,7 +83,7 @@ t.test("squid: the same", async (t) => {
   t.match(cdn, /^cache_peer boot\.example parent 443 0 .* originserver tls$/m);
 });
 
-t.test("dnsmasq, iPXE, Prometheus", async (t) => {
+t.test("dnsmasq, iPXE and Prometheus: a site's own names", async (t) => {
   const dnsmasq = changed(
     await printed("dnsmasq", ID, "--site", "10.1.2.3", "--interface", "br0"),
     await read("dnsmasq"),
@@ -101,7 +101,7 @@ t.test("dnsmasq, iPXE, Prometheus", async (t) => {
   t.match(prometheus, /^ {2}- \/a\.yml$/m);
 });
 
-t.test("wrong usage that names what is right", async (t) => {
+t.test("wrong usage is refused with advice", async (t) => {
   t.match(await example("apache"), {
     code: 2,
     stdout: "",
@@ -125,7 +125,7 @@ t.test("wrong usage that names what is right", async (t) => {
   });
 });
 
-t.test("alerts: each fires when it is to, and the document has the same", async (t) => {
+t.test("alerts: each fires when it should, and the document lists the same alerts", async (t) => {
   const rules = join(directory, "alerts.yml");
   const text = await printed("alerts", ID);
   await writeFile(rules, text);

@@ -35,7 +35,7 @@ t.test("without a network", async (t) => {
   });
 });
 
-t.test("with a slip in a command's name", async (t) => {
+t.test("with a typo in a command's name", async (t) => {
   t.same(await run(BIN, ["muont", ID, at], { env }), {
     code: 2,
     stdout: "",
@@ -43,7 +43,7 @@ t.test("with a slip in a command's name", async (t) => {
   });
 });
 
-t.test("with nothing behind it", async (t) => {
+t.test("without arguments", async (t) => {
   const { code, stdout, stderr } = await run(BIN, [], { env });
   t.same({ code, stdout }, { code: 2, stdout: "" });
   t.match(stderr, /^Usage: icfs .*\n[\s\S]*^Begin with `icfs doctor`, /m);

@@ -13,7 +13,7 @@ function parsed(variable: string | undefined, args: readonly string[], standard?
   return command.parse([...args], { from: "user" }).opts().someFlag;
 }
 
-t.test("yes, no, and what stands on the command line before both", async (t) => {
+t.test("a variable sets yes or no, and the command line overrides both", async (t) => {
   t.equal(parsed(undefined, []), undefined);
   t.equal(parsed(undefined, ["--some-flag"]), true);
   t.equal(parsed(undefined, [], true), true);

@@ -8,7 +8,7 @@ import { type OwnedCanister, startOwnedCanister } from "../support/people.ts";
 
 const states = async (c: OwnedCanister) => (await c.releases()).map(({ state }) => state).join(" ");
 
-t.test("what is kept is held, what is not goes when the settings say so", async (t) => {
+t.test("kept releases are held, and others are dropped as the settings say", async (t) => {
   const c = await startOwnedCanister(t);
   const { id } = c;
   await c.publish("1");
@@ -87,7 +87,7 @@ t.test("settings", async (t) => {
       "held releases      the newest 3, those of the last 30 days, and those that are kept\n",
   );
 
-  await t.test("a quota is kept to, and nothing is lost", async (t) => {
+  await t.test("a publication over the quota is refused, and nothing is lost", async (t) => {
     await c.publish("small");
     await settings("--quota", "1000");
     await writeTree(c.tree, { file: Buffer.alloc(2000, "x").toString() });
@@ -115,7 +115,7 @@ t.test("settings", async (t) => {
     t.match(await c.owner("status", id), `\n  program      icfs ${version}\n`);
   });
 
-  await t.test("the longest time to hold", async () => {
+  await t.test("the longest holding time is accepted", async () => {
     await settings("--quota", "1GiB", "--hold-newest", "1", "--hold-days", "200000");
     for (let i = 0; i < 3; i++) await c.publish(`held for ever ${i}`);
     await settings("--quota", "1000", "--hold-newest", "3", "--hold-days", "30");

@@ -13,7 +13,7 @@ async function oldNode(directory: string): Promise<string> {
   return `${path}:/usr/bin:/bin`;
 }
 
-t.test("through symlinks, from another directory", async (t) => {
+t.test("it starts through symlinks, from another directory", async (t) => {
   const directory = await temporaryDirectory(t);
   const env = cleanEnvironment(directory);
   await mkdir(join(directory, "bin"));
@@ -27,13 +27,13 @@ t.test("through symlinks, from another directory", async (t) => {
   t.match(await run("icfs", ["--version"], { env: path, cwd: "/" }), { code: 0, stderr: "" });
 });
 
-t.test("with an old Node first in PATH it uses the project's", async (t) => {
+t.test("with an old Node first in PATH, it uses the project's Node", async (t) => {
   const directory = await temporaryDirectory(t);
   const env = { ...cleanEnvironment(directory), PATH: await oldNode(directory) };
   t.match(await run(BIN, ["--version"], { env }), { code: 0, stderr: "" });
 });
 
-t.test("it finds its Node's package below it, and beside it in a project", async (t) => {
+t.test("it finds Node's package below its own directory, and beside it in a project", async (t) => {
   const directory = await temporaryDirectory(t);
   const env = { ...cleanEnvironment(directory), PATH: await oldNode(directory) };
   const icfs = join(directory, "node_modules/icfs");
@@ -52,7 +52,7 @@ t.test("it finds its Node's package below it, and beside it in a project", async
   }
 });
 
-t.test("without any PATH of use, as mount(8) starts it", async (t) => {
+t.test("it starts with a bare PATH, as mount(8) gives it", async (t) => {
   const directory = await temporaryDirectory(t);
   t.match(await run(BIN, ["--version"], { env: { PATH: "/usr/bin:/bin" }, cwd: directory }), {
     code: 0,
@@ -60,7 +60,7 @@ t.test("without any PATH of use, as mount(8) starts it", async (t) => {
   });
 });
 
-t.test("with no Node that can run it, it says what to do", async (t) => {
+t.test("without a suitable Node, it says how to install one", async (t) => {
   const directory = await temporaryDirectory(t);
   const copy = join(directory, "a copy");
   await mkdir(copy);
@@ -84,7 +84,7 @@ t.test("with no Node that can run it, it says what to do", async (t) => {
   );
 });
 
-t.test("options of Node's that somebody has set for other programs", async (t) => {
+t.test("Node's environment variables are kept, but a mount gets at least 8 threads", async (t) => {
   const directory = await temporaryDirectory(t);
   const installed = join(directory, "installed");
   await cp(join(BIN, ".."), join(installed, "bin"), { recursive: true });
@@ -129,7 +129,7 @@ t.test("options of Node's that somebody has set for other programs", async (t) =
   );
 });
 
-t.test("what Node has compiled is run: not from a directory that another user has made", async (t) => {
+t.test("Node's compile cache is used only from a directory of the same user", async (t) => {
   const directory = await temporaryDirectory(t);
   await chmod(directory, 0o755);
   const installed = join(directory, "installed");

@@ -4,7 +4,7 @@ import t from "tap";
 import { writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
 
-t.test("a directory, a publication and a release", async (t) => {
+t.test("findings in a directory, a publication and a release", async (t) => {
   const { canister, directory, icfs, env } = await startCanister(t);
   const id = canister.toText();
   const tree = join(directory, "tree");

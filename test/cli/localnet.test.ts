@@ -34,7 +34,7 @@ async function start(t: Test, env: NodeJS.ProcessEnv, ...args: string[]) {
   };
 }
 
-t.test("its root key is in a file, which goes with it", async (t) => {
+t.test("its root key is written to a file, and removed with the network", async (t) => {
   const directory = await temporaryDirectory(t);
   const env = cleanEnvironment(directory);
   const network = await start(t, env);
@@ -59,7 +59,7 @@ t.test("its root key is in a file, which goes with it", async (t) => {
   t.same(await readdir(join(directory, "state/icfs")), [], "nothing is left");
 });
 
-t.test("with --state it stays, for the next start", async (t) => {
+t.test("with --state, the file stays for the next start", async (t) => {
   const directory = await temporaryDirectory(t);
   const env = cleanEnvironment(directory);
   const first = await start(t, env, "--state", join(directory, "network"));
@@ -69,7 +69,7 @@ t.test("with --state it stays, for the next start", async (t) => {
   t.equal(next.rootKey, first.rootKey);
 });
 
-t.test("where it cannot be written it says so, and goes on", async (t) => {
+t.test("when the file cannot be written, localnet says so and goes on", async (t) => {
   const directory = await temporaryDirectory(t);
   const env = { ...cleanEnvironment(directory), XDG_STATE_HOME: "/proc/none" };
   const child = spawn(BIN, ["localnet", "--port", "0"], { env, stdio: ["ignore", "pipe", "pipe"] });

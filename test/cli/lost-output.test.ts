@@ -1,7 +1,7 @@
 import t from "tap";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
-t.test("a result that cannot be written is a failure; one that nobody reads to its end is not", async (t) => {
+t.test("a result that cannot be written is a failure; a reader that stops early is not", async (t) => {
   const directory = await temporaryDirectory(t);
   const env = cleanEnvironment(directory);
   const sh = (script: string) => run("bash", ["-c", script, BIN, directory], { env });

@@ -93,7 +93,7 @@ t.test("icfs ls", async (t) => {
   }
 });
 
-t.test("a terminal is shown what turns a name around; programs get names as they are", async (t) => {
+t.test("direction overrides in names are escaped on a terminal, and unchanged for programs", async (t) => {
   const c = await startCanister(t);
   const id = c.canister.toText();
   const tree = join(c.directory, "tree");

@@ -28,7 +28,7 @@ t.test("icfs publish --machines", async (t) => {
     return { added: paths(added), changed: paths(changed), removed: paths(removed) };
   };
 
-  await t.test("machines' files are a part of the release, of the diff and of verify", async (t) => {
+  await t.test("machines' files are part of the release, the diff and verify", async (t) => {
     await hosts(WEB, DB);
     t.match((await icfs("publish", tree, id, "--dry-run")).stdout, `added   file      ${web[1]}\n`);
     t.match(await icfs("publish", tree, id, "--strict"), {
@@ -44,7 +44,7 @@ t.test("icfs publish --machines", async (t) => {
     t.match(await icfs("publish", tree, id), { code: 0, stdout: /^nothing changed: release 1 / });
   });
 
-  await t.test("one that has changed, and one that is gone", async (t) => {
+  await t.test("a changed machine's files change, and a removed machine's files go", async (t) => {
     await hosts(WEB.replace("one", "two"), DB);
     t.same(await dryRun(), { added: [], changed: web, removed: [] });
     await hosts(WEB);
@@ -53,7 +53,7 @@ t.test("icfs publish --machines", async (t) => {
     t.notMatch((await c.icfs(["ls", "-R", id])).stdout, "52-54-00-69-63-67");
   });
 
-  await t.test("an empty directory is empty, though machines have files", async (t) => {
+  await t.test("an empty directory is refused even if machines have files", async (t) => {
     const empty = join(c.directory, "empty");
     await mkdir(empty);
     t.match(await icfs("publish", empty, id), {
@@ -62,7 +62,7 @@ t.test("icfs publish --machines", async (t) => {
     });
   });
 
-  await t.test("lint and --strict say for whom, and of which template", async (t) => {
+  await t.test("lint and --strict name the machine and the template", async (t) => {
     await hosts(WEB.replace("kernel: linux", "kernel: Linux"));
     const found =
       /pxelinux\.cfg\/01-\S+:4: names Linux, .*\[missing-file\] \(of the template pxelinux, for web-1\)/;
@@ -72,7 +72,7 @@ t.test("icfs publish --machines", async (t) => {
     t.match(await icfs("publish", tree, id, "--strict"), { code: 1, stderr: found });
   });
 
-  await t.test("secrets, only when they are meant", async (t) => {
+  await t.test("secrets are refused without --allow-secrets", async (t) => {
     await hosts(WEB.replace("args: one", "args: password=hunter2"));
     for (const command of [
       ["publish", tree, id, "--dry-run"],
@@ -89,7 +89,7 @@ t.test("icfs publish --machines", async (t) => {
     t.match(await icfs("publish", tree, id, "--dry-run", "--allow-secrets"), { code: 0 });
   });
 
-  await t.test("templates of one's own, in CSV", async (t) => {
+  await t.test("custom templates, with machines in CSV", async (t) => {
     const templates = join(c.directory, "templates");
     await mkdir(templates);
     await writeTree(templates, { "{{ group }}/{{ name }}.ks": "# {{ name }} in {{ rack }}\n" });
@@ -105,7 +105,7 @@ t.test("icfs publish --machines", async (t) => {
     });
   });
 
-  await t.test("the example is a list of machines", async (t) => {
+  await t.test("the example is a valid list of machines", async (t) => {
     const { stdout } = await c.icfs(["example", "machines"]);
     await writeFile(file, stdout);
     await writeTree(tree, { "debian-installer/amd64/linux": await readFile(join(tree, "linux")) });

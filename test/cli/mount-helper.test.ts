@@ -40,7 +40,7 @@ t.test("the command line", async (t) => {
   t.throws(() => parse(ID, "/srv/tftp", "-o"), { message: /-o/ });
 });
 
-t.test("what concerns others, and what a mount is anyway, is ignored", async (t) => {
+t.test("options for other programs, and those that every mount has, are ignored", async (t) => {
   const lists = [
     "ro,_netdev,nofail,noauto,user,x-systemd.automount,x-systemd.before=libvirtd.service,X-mount.mkdir,comment=boot files",
     "ro,noexec,nosuid,nodev,_netdev,nofail,users,owner,group,nouser,auto,defaults",
@@ -51,7 +51,7 @@ t.test("what concerns others, and what a mount is anyway, is ignored", async (t)
   for (const list of lists) t.same(told(list), [], list);
 });
 
-t.test("the command's own options, by their names", async (t) => {
+t.test("the command's own options are passed on by their names", async (t) => {
   const values: Record<string, string> = {
     network: "https://icp-api.io/",
     "root-key": "/etc/icfs/root.key",
@@ -102,7 +102,7 @@ t.test("the command's own options, by their names", async (t) => {
   t.same(splitOptions('a="b,c,d=e'), ["a=b", "c", "d=e"], "a quote without an end");
 });
 
-t.test("what is wrong is named", async (t) => {
+t.test("wrong options are named in the error", async (t) => {
   const cases: [list: string, message: string][] = [
     ["ro,colour=blue", 'unknown option "colour"'],
     ["suidperl", 'unknown option "suidperl"'],
@@ -116,7 +116,7 @@ t.test("what is wrong is named", async (t) => {
   t.same(parse(ID, "/srv/tftp", "-s", "-o", "colour=blue,memory=64").argv[0], "--memory=64", "-s");
 });
 
-t.test("what a mount never is, where somebody has written it", async (t) => {
+t.test("rw, exec, suid and dev are refused where somebody has written them", async (t) => {
   const directory = await temporaryDirectory(t);
   const fstab = join(directory, "fstab");
   const lines = {
@@ -213,79 +213,76 @@ async function callerWith(t: Test, program: string, args: readonly string[]): Pr
   return child.pid!;
 }
 
-t.test(
-  "the program: -f checks everything, with mount's exit codes, an empty HOME and a bare PATH",
-  async (t) => {
-    const directory = await temporaryDirectory(t);
-    const helper = join(directory, "mount.icfs");
-    await symlink(BIN, helper);
-    await symlink(BIN, join(directory, "mount.fuse.icfs"));
-    const state = { XDG_STATE_HOME: join(directory, "state"), XDG_CACHE_HOME: join(directory, "cache") };
-    const bare = { HOME: "", PATH: "/usr/bin:/bin", ...state };
-    const at = join(directory, "mountpoint");
-    await mkdir(at);
-    const fake = (list: string, env: NodeJS.ProcessEnv = bare) =>
-      run(helper, [ID, at, "-f", "-o", list], { env, cwd: "/" });
-    const silent = { code: 0, stdout: "", stderr: "" };
-    t.same(await fake("ro,_netdev,nofail"), silent);
-    t.same(await fake("ro", state), silent, "no PATH at all");
-    t.same(await fake("ro,uid=nobody,gid=nogroup", state), silent, "names of this host");
-    t.same(await fake(`ro,network=local,root-key=${KEY}`), silent);
-    t.same(await run(join(directory, "mount.fuse.icfs"), [ID, at, "-f", "-o", "ro"], { env: bare }), silent);
-    const usage: [list: string, stderr: RegExp, env?: NodeJS.ProcessEnv][] = [
-      ["rw", /^mount\.icfs: oeagv-\S+ cannot be mounted to be written to: .*say ro instead of rw\n$/],
-      ["ro,exec", /cannot be mounted to run programs from: .*say noexec instead of exec\n$/],
-      ["ro,nosuid,suid", /cannot be mounted to have set-user-ID programs: .*say nosuid instead of suid\n$/],
-      ["dev,ro", /cannot be mounted to have devices: .*say nodev instead of dev\n$/],
-      ["ro,colour=blue", /^mount\.icfs: unknown option "colour"\n$/],
-      ["ro,uid=nosuch", /^mount\.icfs: .*'--uid <user>'.*there is no user "nosuch" on this host/],
-      ["ro,gid=nosuch", /^mount\.icfs: .*'--gid <group>'.*there is no group "nosuch" on this host/],
-      ["ro,memory=0", /^mount\.icfs: .*'--memory <size>'.*Use a size from 1 MiB/],
-      ["ro,prefetch=some", /^mount\.icfs: .*'--prefetch <what>'.*Allowed choices are all, boot, none/],
-      ["ro,retry=soon", /^mount\.icfs: .*'--retry <time>'.*Use minutes, or a time such as 90s/],
-      ["ro,context=a b", /^mount\.icfs: .*'--context <label>'.*Use a label/],
-      [
-        "ro,network=local",
-        /^mount\.icfs: the root key of http:\/\/127\.0\.0\.1:4943 is needed: root-key=.*not to ask.* leaves it in \S+localnet-4943\.key\n$/,
-      ],
-      [
-        "ro,network=http://10.1.2.3",
-        /^mount\.icfs: the root key of http:\/\/10\.1\.2\.3 is needed: root-key=FILE or root-key=HEX\n$/,
-      ],
-      // Only the options count, not the environment of the user who mounts.
-      [
-        `ro,network=local`,
-        /the root key of http:\/\/127\.0\.0\.1:4943 is needed/,
-        {
-          ...bare,
-          ICFS_NETWORK: "http://192.0.2.1",
-          ICFS_ROOT_KEY: KEY,
-          ICFS_UID: "nonsense",
-          ICFS_OFFLINE: "maybe",
-        },
-      ],
-    ];
-    for (const [list, stderr, env] of usage) {
-      const said = await fake(list, env);
-      t.match(said, { code: 1, stdout: "", stderr }, list);
-    }
-    const failures: [args: string[], stderr: RegExp, code?: number][] = [
-      [["not-an-id", at, "-f"], /^mount\.icfs: "not-an-id" is not a canister id/, 1],
-      // The copy that would serve the mount finds this error, before it waits for a network.
-      [
-        ["not-an-id", at, "-o", `network=local,root-key=${KEY}`],
-        /^mount\.icfs: "not-an-id" is not a canister id/,
-        1,
-      ],
-      [
-        [ID, at, "-o", "remount,ro"],
-        /^mount\.icfs: oeagv-\S+ is not mounted at .*, so that it cannot be remounted\n$/,
-      ],
-      [[ID, at, "-o", "offline"], /^mount\.icfs: nothing of oeagv-\S+ is kept on this host/],
-      [[ID, join(directory, "absent"), "-o", "offline"], /^mount\.icfs: \S+\/absent does not exist/],
-    ];
-    for (const [args, stderr, code = 32] of failures) {
-      t.match(await run(helper, args, { env: bare }), { code, stdout: "", stderr }, args.join(" "));
-    }
-  },
-);
+t.test("with -f the program checks everything, with mount's exit codes and a bare environment", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const helper = join(directory, "mount.icfs");
+  await symlink(BIN, helper);
+  await symlink(BIN, join(directory, "mount.fuse.icfs"));
+  const state = { XDG_STATE_HOME: join(directory, "state"), XDG_CACHE_HOME: join(directory, "cache") };
+  const bare = { HOME: "", PATH: "/usr/bin:/bin", ...state };
+  const at = join(directory, "mountpoint");
+  await mkdir(at);
+  const fake = (list: string, env: NodeJS.ProcessEnv = bare) =>
+    run(helper, [ID, at, "-f", "-o", list], { env, cwd: "/" });
+  const silent = { code: 0, stdout: "", stderr: "" };
+  t.same(await fake("ro,_netdev,nofail"), silent);
+  t.same(await fake("ro", state), silent, "no PATH at all");
+  t.same(await fake("ro,uid=nobody,gid=nogroup", state), silent, "names of this host");
+  t.same(await fake(`ro,network=local,root-key=${KEY}`), silent);
+  t.same(await run(join(directory, "mount.fuse.icfs"), [ID, at, "-f", "-o", "ro"], { env: bare }), silent);
+  const usage: [list: string, stderr: RegExp, env?: NodeJS.ProcessEnv][] = [
+    ["rw", /^mount\.icfs: oeagv-\S+ cannot be mounted to be written to: .*say ro instead of rw\n$/],
+    ["ro,exec", /cannot be mounted to run programs from: .*say noexec instead of exec\n$/],
+    ["ro,nosuid,suid", /cannot be mounted to have set-user-ID programs: .*say nosuid instead of suid\n$/],
+    ["dev,ro", /cannot be mounted to have devices: .*say nodev instead of dev\n$/],
+    ["ro,colour=blue", /^mount\.icfs: unknown option "colour"\n$/],
+    ["ro,uid=nosuch", /^mount\.icfs: .*'--uid <user>'.*there is no user "nosuch" on this host/],
+    ["ro,gid=nosuch", /^mount\.icfs: .*'--gid <group>'.*there is no group "nosuch" on this host/],
+    ["ro,memory=0", /^mount\.icfs: .*'--memory <size>'.*Use a size from 1 MiB/],
+    ["ro,prefetch=some", /^mount\.icfs: .*'--prefetch <what>'.*Allowed choices are all, boot, none/],
+    ["ro,retry=soon", /^mount\.icfs: .*'--retry <time>'.*Use minutes, or a time such as 90s/],
+    ["ro,context=a b", /^mount\.icfs: .*'--context <label>'.*Use a label/],
+    [
+      "ro,network=local",
+      /^mount\.icfs: the root key of http:\/\/127\.0\.0\.1:4943 is needed: root-key=.*not to ask.* leaves it in \S+localnet-4943\.key\n$/,
+    ],
+    [
+      "ro,network=http://10.1.2.3",
+      /^mount\.icfs: the root key of http:\/\/10\.1\.2\.3 is needed: root-key=FILE or root-key=HEX\n$/,
+    ],
+    // Only the options count, not the environment of the user who mounts.
+    [
+      `ro,network=local`,
+      /the root key of http:\/\/127\.0\.0\.1:4943 is needed/,
+      {
+        ...bare,
+        ICFS_NETWORK: "http://192.0.2.1",
+        ICFS_ROOT_KEY: KEY,
+        ICFS_UID: "nonsense",
+        ICFS_OFFLINE: "maybe",
+      },
+    ],
+  ];
+  for (const [list, stderr, env] of usage) {
+    const said = await fake(list, env);
+    t.match(said, { code: 1, stdout: "", stderr }, list);
+  }
+  const failures: [args: string[], stderr: RegExp, code?: number][] = [
+    [["not-an-id", at, "-f"], /^mount\.icfs: "not-an-id" is not a canister id/, 1],
+    // The copy that would serve the mount finds this error, before it waits for a network.
+    [
+      ["not-an-id", at, "-o", `network=local,root-key=${KEY}`],
+      /^mount\.icfs: "not-an-id" is not a canister id/,
+      1,
+    ],
+    [
+      [ID, at, "-o", "remount,ro"],
+      /^mount\.icfs: oeagv-\S+ is not mounted at .*, so that it cannot be remounted\n$/,
+    ],
+    [[ID, at, "-o", "offline"], /^mount\.icfs: nothing of oeagv-\S+ is kept on this host/],
+    [[ID, join(directory, "absent"), "-o", "offline"], /^mount\.icfs: \S+\/absent does not exist/],
+  ];
+  for (const [args, stderr, code = 32] of failures) {
+    t.match(await run(helper, args, { env: bare }), { code, stdout: "", stderr }, args.join(" "));
+  }
+});

@@ -19,7 +19,7 @@ const through = (...args: string[]) => deploy("--network", proxy.url, ...args);
 const directory = join(n.env.XDG_STATE_HOME!, "icfs/deployed");
 const payments = async () => (await readdir(directory)).filter((name) => name.endsWith(".payment"));
 
-t.test("a process that ends without an answer, and one that cannot install", async (t) => {
+t.test("a deployment that was killed or could not install is continued, and paid for once", async (t) => {
   const count = await ledger.twin_payments();
   // The process is killed while it waits.
   const asked = Promise.withResolvers<void>();
@@ -33,7 +33,7 @@ t.test("a process that ends without an answer, and one that cannot install", asy
   t.equal((await killed).code, 137);
   t.equal((await payments()).length, 1, "what it asked for is written down");
 
-  await t.test("somebody else's, or another amount, is not asked for meanwhile", async (t) => {
+  await t.test("a deployment with another amount is refused meanwhile", async (t) => {
     const other = await n.icfs(["deploy", "--with-cycles", "3T"]);
     t.match(other, { code: 1, stderr: /a deployment with 2 T of \S+ has had no answer: run it again, / });
     t.match(other.stderr, "`icfs deploy --with-cycles 2000000000000` with that identity");
@@ -53,7 +53,7 @@ t.test("a process that ends without an answer, and one that cannot install", asy
   t.same(await payments(), []);
 });
 
-t.test("what the ledger could not make, and what it does not tell of", async (t) => {
+t.test("the ledger's refusal, and a request that it has forgotten, are reported", async (t) => {
   const before = await balance();
   await ledger.twin_behave(["no subnet has room"], false);
   t.match(await deploy(), {

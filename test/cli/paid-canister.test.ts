@@ -30,7 +30,7 @@ test("with the ledger", async (t) => {
   const directory = join(n.env.XDG_STATE_HOME!, "icfs/deployed");
   const payments = async () => (await readdir(directory)).filter((name) => name.endsWith(".payment"));
 
-  await t.test("not enough", async (t) => {
+  await t.test("too few cycles", async (t) => {
     await ledger.twin_mint(owner, T / 2n);
     const { code, stdout, stderr } = await deploy();
     t.match({ code, stdout }, { code: 1, stdout: "" });
@@ -45,7 +45,7 @@ test("with the ledger", async (t) => {
     t.same(await payments(), [], "nothing was paid, and nothing is remembered");
   });
 
-  await t.test("made, installed, owned, and paid for", async (t) => {
+  await t.test("a canister is made, installed, owned and paid for", async (t) => {
     await ledger.twin_mint(owner, 20n * T);
     const before = await balance();
     const { code, stdout, stderr } = await deploy();
@@ -61,7 +61,7 @@ test("with the ledger", async (t) => {
     t.match((await deploy()).stderr, `icfs: ${id} was deployed on ${n.url} before, and this makes another`);
   });
 
-  await t.test("answers that get lost: one canister, paid once", async (t) => {
+  await t.test("when answers are lost, one canister is made and paid for once", async (t) => {
     const [before, count] = [await balance(), await ledger.twin_payments()];
     let lost = 0;
     proxy.fault = faultFor("create_canister", () => (lost++ < 2 ? "lost" : "none"));
@@ -74,7 +74,7 @@ test("with the ledger", async (t) => {
   });
 });
 
-test("amounts, and what does not go together", async (t) => {
+test("invalid amounts and combinations are refused", async (t) => {
   const id = "oeagv-5qaaa-aaaah-aar4q-cai";
   t.match(await n.icfs(["deploy", "--with-cycles", "2TT"]), {
     code: 2,
@@ -88,7 +88,7 @@ test("amounts, and what does not go together", async (t) => {
   }
 });
 
-test("where canisters cost cycles, and none are named", async (t) => {
+test("where canisters cost cycles and none are given, the error says how to get them", async (t) => {
   const { code, stdout, stderr } = await n.icfs(["deploy", "--network", "ic"]);
   t.match({ code, stdout }, { code: 1, stdout: "" });
   const pem = join(n.env.XDG_CONFIG_HOME!, "icfs/identity.pem");

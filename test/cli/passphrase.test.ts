@@ -37,7 +37,7 @@ const shell = (line: string, more: NodeJS.ProcessEnv = {}) =>
 
 const secret = await file("secret", `${SECRET}\n`);
 
-t.test("from a file, from a descriptor, from a command", async (t) => {
+t.test("it is read from a file, a descriptor or a command", async (t) => {
   const option = "--identity-passphrase-file";
   for (const source of [secret, await file("windows", `${SECRET}\r\n`), await file("bare", SECRET)])
     t.equal(await passphraseFor(key, source), SECRET, source);
@@ -49,7 +49,7 @@ t.test("from a file, from a descriptor, from a command", async (t) => {
     t.match(await shell(line), { code: 0, stdout: principal, stderr: "" }, line);
   }
 
-  await t.test("also of one's own key", async (t) => {
+  await t.test("also for the user's own key", async (t) => {
     await mkdir(at("config/icfs"), { recursive: true });
     await writeFile(at("config/icfs/identity.pem"), encrypted, { mode: 0o600 });
     const named = { ...env, ICFS_IDENTITY_PASSPHRASE_FILE: secret };
@@ -57,7 +57,7 @@ t.test("from a file, from a descriptor, from a command", async (t) => {
   });
 });
 
-t.test("what is no passphrase", async (t) => {
+t.test("invalid sources and wrong passphrases are refused", async (t) => {
   const shared = await file("shared", SECRET);
   await chmod(shared, 0o640);
   const cases: [source: string, message: RegExp | string][] = [
@@ -92,7 +92,7 @@ t.test("what is no passphrase", async (t) => {
   );
 });
 
-t.test("a mount in the background takes it from a file only", async (t) => {
+t.test("a mount in the background takes it only from a file", async (t) => {
   const mount = `${BIN} mount oeagv-5qaaa-aaaah-aar4q-cai ${directory} --network local --identity ${key} --log-file ${at("log")}`;
   t.match(await shell(`${mount} --identity-passphrase-file fd:3 3<${secret}`), {
     code: 2,
@@ -104,7 +104,7 @@ t.test("a mount in the background takes it from a file only", async (t) => {
   });
 });
 
-t.test("on the terminal, which shows nothing of it", async (t) => {
+t.test("it is typed on the terminal without being shown", async (t) => {
   /** Types `text` at the prompt. @returns what the terminal shows */
   const typed = async (text: string) => {
     const shown = await file("shown", "");

@@ -51,11 +51,11 @@ t.test("a private canister", async (t) => {
     }
   });
 
-  await t.test("is read by its owner as the error says", async (t) => {
+  await t.test("can be read by its owner, as the error suggests", async (t) => {
     t.match(await c.icfs(["ls", id, "--identity", own]), { code: 0, stdout: "file\n", stderr: "" });
   });
 
-  await t.test("is read and mounted with a reader's key", async (t) => {
+  await t.test("can be read and mounted with a reader's key", async (t) => {
     t.match(await reader.icfs("ls", id), { code: 0, stdout: "file\n" });
     t.match(await reader.icfs("roles", id), {
       code: 0,
@@ -73,7 +73,7 @@ t.test("a private canister", async (t) => {
     t.match(await reader.icfs("publish", tree, id), { code: 1, stderr: /^icfs: \S+ may not publish on/ });
   });
 
-  await t.test("is published to with a publisher's", async (t) => {
+  await t.test("can be published to with a publisher's key", async (t) => {
     t.match(await publisher.icfs("publish", tree, id), { code: 0, stdout: /^published release 2/ });
     t.match(await reader.icfs("ls", id), { code: 0, stdout: "file\n" });
   });
@@ -83,7 +83,7 @@ t.test("a private canister", async (t) => {
     t.match(await reader.icfs("ls", id), { code: 1, stderr: /can be read by users other.*chmod 600/ });
   });
 
-  await t.test("and is public again when the owner says so", async (t) => {
+  await t.test("is public again after --public", async (t) => {
     await c.owner("configure", id, "--public");
     t.match(await c.icfs(["ls", id]), { code: 0, stdout: "file\n" });
   });

@@ -122,7 +122,7 @@ step("a host with a canister behind Squid", async (t) => {
   environment.ICFS_NETWORK = "https://gateway.test";
 });
 
-step("what does not pass by itself is said at once, with what to do", async (t) => {
+step("each failure at the proxy is reported at once, with advice", async (t) => {
   const cases: [env: string, args: string, message: RegExp][] = [
     ["", "", /getaddrinfo ENOTFOUND gateway\.test\): the name does not exist: .* --proxy URL/],
     [
@@ -175,7 +175,7 @@ step("what does not pass by itself is said at once, with what to do", async (t) 
   });
 });
 
-step("as docs/NETWORKS.md has it", async (t) => {
+step("the commands of docs/NETWORKS.md work", async (t) => {
   const commands = await documented("NETWORKS.md", "Behind a company's proxy");
   // The document uses the main network, so the options for the test's network are added.
   const said = await sh(
@@ -217,7 +217,7 @@ step("a mirror behind the same proxy, with the same authority", async (t) => {
   );
 });
 
-step("a live mount serves on, says so, and shows the password nowhere", async (t) => {
+step("a mount goes on when the proxy refuses it, reports that, and never shows the password", async (t) => {
   // The proxy gets another password, so that it refuses the mount's.
   await done(
     t,
@@ -247,7 +247,7 @@ step("a live mount serves on, says so, and shows the password nowhere", async (t
   t.equal(code, 1);
 });
 
-step("mount(8) takes no proxy from the environment of who calls it", async (t) => {
+step("mount(8) takes no proxy from its caller's environment", async (t) => {
   await done(t, "umount /srv/tftp");
   const env = "HTTPS_PROXY=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1";
   const options = `ro,retry=1h,cache-dir=/root/cold,${written()}`;

@@ -13,7 +13,7 @@ t.test("an asset canister", async (t) => {
   await writeTree(tree, { file: "x" });
   const publish = (...more: string[]) => c.icfs(["publish", tree, id, ...more]);
 
-  await t.test("is not written to, and whoever tries is told what does", async (t) => {
+  await t.test("is not written to, and the error names its own tools", async (t) => {
     for (const more of [[], ["--dry-run"], ["--source", "assets"]]) {
       t.match(await publish(...more), {
         code: 1,
@@ -23,7 +23,7 @@ t.test("an asset canister", async (t) => {
     }
   });
 
-  await t.test("is not one of another kind because somebody says so", async (t) => {
+  await t.test("is not written to when --source names another kind", async (t) => {
     t.match(await publish("--source", "icboot"), {
       code: 1,
       stdout: "",

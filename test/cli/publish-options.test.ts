@@ -88,7 +88,7 @@ t.test("an icfs canister", async (t) => {
     t.match(await p.verify("--copy-links"), { code: 0 });
   });
 
-  await t.test("what stays at home", async (t) => {
+  await t.test("excluded and ignored files", async (t) => {
     const p = await publisher(c, "home", {
       kernel: "kernel",
       "kernel~": "old",
@@ -142,7 +142,7 @@ t.test("an icfs canister", async (t) => {
     t.match(await p.publish("--private-files", "error", ...without), { code: 0, stdout: /: 1 files, / });
   });
 
-  await t.test("most files gone", async (t) => {
+  await t.test("a publication that removes most files asks first on a terminal", async (t) => {
     const files = Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`f${i}`, String(i)]));
     const p = await publisher(c, "shrinking", files);
     await p.publish();
@@ -216,7 +216,7 @@ t.test("an icboot canister", async (t) => {
     t.match(await p.verify("--copy-links", "--exclude", "d"), { code: 0, stdout: /is the same\n$/ });
   });
 
-  await t.test("no files, and private ones", async (t) => {
+  await t.test("a directory without files, and private files", async (t) => {
     const p = await publisher(c, "empty", {});
     const refusal = `icfs: ${p.tree} has no files to publish, and the canister has 4: is it the right directory, and is what belongs there mounted? --allow-empty publishes it as it is\n`;
     for (const more of [[], ["--dry-run"]])

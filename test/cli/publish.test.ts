@@ -62,7 +62,7 @@ t.test("one release after the other", async (t) => {
   t.ok(first.bytesUploaded! > bytes, "with the manifest");
   t.equal((await c.source().head())?.hash.toString("hex"), first.header);
 
-  await t.test("an unchanged tree, and one with other times, is the old release", async (t) => {
+  await t.test("a tree that is unchanged, or changed only in times, keeps the old release", async (t) => {
     const unchanged = { ...first, chunksUploaded: 0, bytesUploaded: 0 };
     t.same(await published(c, tree), unchanged);
     await utimes(join(tree, "large"), 1, 1);
@@ -75,7 +75,7 @@ t.test("one release after the other", async (t) => {
     );
   });
 
-  await t.test("an executable bit makes a release and sends a manifest alone", async (t) => {
+  await t.test("an executable bit makes a new release that uploads only the manifest", async (t) => {
     await chmod(join(tree, "large"), 0o755);
     const second = await published(c, tree);
     t.match(second, { release: 2, files: 42, bytes });
@@ -83,7 +83,7 @@ t.test("one release after the other", async (t) => {
     t.not(second.header, first.header);
   });
 
-  await t.test("a changed file sends little", async (t) => {
+  await t.test("a changed file uploads little", async (t) => {
     await writeFile(join(tree, "d/f7"), bytesOf(777, 20 * KiB));
     const third = await published(c, tree);
     t.match(third, { release: 3 });
@@ -91,7 +91,7 @@ t.test("one release after the other", async (t) => {
     t.ok(third.bytesUploaded! < 1.6 * MiB, `${third.bytesUploaded} bytes`);
   });
 
-  await t.test("what is gone is gone, and chunks that are there already are not sent for it", async (t) => {
+  await t.test("removed files are gone, and chunks already stored are not uploaded again", async (t) => {
     await rm(join(tree, "d"), { recursive: true });
     await rm(join(tree, "link"));
     await writeFile(join(tree, "copy"), bytesOf(99, 3 * MiB));
@@ -103,7 +103,7 @@ t.test("one release after the other", async (t) => {
     t.equal((await c.source().head())?.header.note, "smaller");
   });
 
-  await t.test("an empty directory is a release only when that is meant", async (t) => {
+  await t.test("an empty directory is published only with --allow-empty", async (t) => {
     const empty = await treeOf(c, "empty", {});
     // A source that is not mounted is an empty directory, and an empty ext4 disk has only lost+found.
     await mkdir(join(empty, "lost+found"));
@@ -129,7 +129,7 @@ t.test("one release after the other", async (t) => {
   });
 });
 
-t.test("who may publish", async (t) => {
+t.test("the right to publish", async (t) => {
   const c = await startCanister(t);
   const id = c.canister.toText();
   const tree = await treeOf(c, "tree", { file: "first" });
@@ -137,7 +137,7 @@ t.test("who may publish", async (t) => {
   await writeFile(join(tree, "file"), "second");
   const other = { ...c.env, XDG_CONFIG_HOME: join(c.directory, "other") };
 
-  await t.test("a second identity may not, and is told so", async (t) => {
+  await t.test("a second identity may not publish, and is told so", async (t) => {
     const { code, stdout, stderr } = await c.icfs(["publish", tree, id, "--json"], { env: other });
     t.match({ code, stdout }, { code: 1, stdout: "" });
     const principal = (await c.icfs(["identity"], { env: other })).stdout.trim();
@@ -148,15 +148,18 @@ t.test("who may publish", async (t) => {
     t.match((await c.source().head())?.header, { number: 1 });
   });
 
-  await t.test("a second identity may not on a terminal either, and nothing is read before", async (t) => {
-    const command = `${BIN} publish ${tree} ${id}`;
-    const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], { env: other });
-    t.equal(code, 1);
-    t.match(stdout, "may not publish");
-    t.notMatch(stdout, /hashing|uploading/);
-  });
+  await t.test(
+    "a second identity may not publish on a terminal, and no files are hashed first",
+    async (t) => {
+      const command = `${BIN} publish ${tree} ${id}`;
+      const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], { env: other });
+      t.equal(code, 1);
+      t.match(stdout, "may not publish");
+      t.notMatch(stdout, /hashing|uploading/);
+    },
+  );
 
-  await t.test("on a terminal a bar does not keep a command that fails", async (t) => {
+  await t.test("on a terminal, the progress bar does not hold up a failing command", async (t) => {
     const forbidden = await treeOf(c, "forbidden", { "new\nline": "" });
     const command = `${BIN} publish ${forbidden} ${id}`;
     const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], { env: c.env });
@@ -165,7 +168,7 @@ t.test("who may publish", async (t) => {
     t.ok(stdout.lastIndexOf("\x1b[?25h") > stdout.lastIndexOf("\x1b[?25l"), "the cursor is back");
   });
 
-  await t.test("nobody in particular may not put or publish anything", async (t) => {
+  await t.test("an anonymous caller may not put or publish anything", async (t) => {
     const { network, rootKey } = c;
     const identity = new AnonymousIdentity();
     const agent = createAgent({
@@ -183,14 +186,14 @@ t.test("who may publish", async (t) => {
     t.equal((await owner.put([new Uint8Array(10)])).length, 1, "the owner may");
   });
 
-  await t.test("the owner may, with the key named", async (t) => {
+  await t.test("the owner may publish by naming the key", async (t) => {
     const pem = join(c.directory, "config/icfs/identity.pem");
     t.match(await c.icfs(["publish", tree, id, "--identity", pem], { env: other }), { code: 0 });
     t.match((await c.source().head())?.header, { number: 2 });
   });
 });
 
-t.test("what cannot be published is refused before anything is sent", async (t) => {
+t.test("an unpublishable tree is refused before anything is sent", async (t) => {
   const c = await startCanister(t);
   const id = c.canister.toText();
   const refused = async (tree: string, program = BIN, args: string[] = []) => {
@@ -228,7 +231,7 @@ t.test("what cannot be published is refused before anything is sent", async (t) 
   t.equal(await c.source().head(), undefined, "nothing was published");
 });
 
-t.test("on a terminal there is a bar, and stdout has the result alone", async (t) => {
+t.test("on a terminal there is a progress bar, and stdout has only the result", async (t) => {
   const c = await startCanister(t, { bandwidth: 8 });
   const tree = await treeOf(c, "tree", { large: bytesOf(1, 6 * MiB) });
   const result = join(c.directory, "result");
@@ -242,7 +245,7 @@ t.test("on a terminal there is a bar, and stdout has the result alone", async (t
   t.equal(stdout.trim().split("\n").length, 1);
 });
 
-t.test("without one there are plain lines", async (t) => {
+t.test("without a terminal there are plain lines", async (t) => {
   const c = await startCanister(t);
   const tree = await treeOf(c, "tree", { file: bytesOf(1, 100_000) });
   const { stdout, stderr } = await c.icfs(["publish", tree, c.canister.toText()]);

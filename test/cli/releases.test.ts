@@ -4,7 +4,7 @@ import { decodeHeader } from "../../lib/tree/header.ts";
 import { faultFor, startFaultProxy } from "../support/fault-proxy.ts";
 import { startOwnedCanister } from "../support/people.ts";
 
-t.test("the history is listed, and goes back without losing anything", async (t) => {
+t.test("releases are listed, and a rollback loses none", async (t) => {
   const c = await startOwnedCanister(t);
   const { id } = c;
   const publisher = c.identity.getPrincipal().toText();
@@ -13,7 +13,7 @@ t.test("the history is listed, and goes back without losing anything", async (t)
   const first = await c.publish("the good one", "--note", "first\u001b[31m\nrelease 9 (held)");
   const second = await c.publish("another");
 
-  await t.test("each with what is known of it, newest first", async (t) => {
+  await t.test("each release is listed with its details, newest first", async (t) => {
     const common = { state: "held", publisher, files: 1 };
     t.match(await c.releases(), [
       { release: 2, header: second.header, note: "", bytes: 7, ...common },
@@ -49,7 +49,7 @@ t.test("the history is listed, and goes back without losing anything", async (t)
     t.match((await c.source().head())!.header, { number: 4, note: "rollback to 2" });
   });
 
-  await t.test("what cannot be rolled back to", async (t) => {
+  await t.test("invalid rollbacks are refused", async (t) => {
     t.match(await c.icfs(["rollback", id, "4"]), {
       code: 1,
       stderr: "icfs: release 4 is already the newest one\n",
@@ -66,7 +66,7 @@ t.test("the history is listed, and goes back without losing anything", async (t)
     t.equal((await c.source().head())!.header.number, 4);
   });
 
-  await t.test("a conflict: somebody publishes in between", async (t) => {
+  await t.test("a rollback is refused when somebody publishes in between", async (t) => {
     const proxy = await startFaultProxy(t, c.url);
     let other: ReturnType<typeof c.publish> | undefined;
     let done = false;
@@ -87,7 +87,7 @@ t.test("the history is listed, and goes back without losing anything", async (t)
     t.equal((await c.source().head())!.header.number, 5);
   });
 
-  await t.test("an answer that is lost: the release is found, and made once", async (t) => {
+  await t.test("a rollback whose answer is lost is found, and made once", async (t) => {
     const proxy = await startFaultProxy(t, c.url);
     let lost = 0;
     proxy.fault = faultFor("rollback", () => {

@@ -42,7 +42,7 @@ t.test("roles are granted, shown and revoked", async (t) => {
   );
   t.match(await rolesOf(c), { publishers: [ann.principal], readers: [] });
 
-  await t.test("those who may not are told so, and what would help", async (t) => {
+  await t.test("those without the right are refused, and told how to get it", async (t) => {
     const deeds = [
       ["grant", id, bob.principal, "publisher"],
       ["revoke", id, ann.principal],
@@ -62,7 +62,7 @@ t.test("roles are granted, shown and revoked", async (t) => {
     t.same(await rolesOf(c), { ...nobody, publishers: [ann.principal] }, "and nothing has changed");
   });
 
-  await t.test("what cannot be", async (t) => {
+  await t.test("invalid grants and revocations are refused", async (t) => {
     t.match(await c.icfs(["grant", id, ANONYMOUS, "reader"]), {
       code: 1,
       stderr:

@@ -55,7 +55,7 @@ t.test("--version, --help and a typo load no command", async (t) => {
   }
 });
 
-t.test("what asks no network loads nothing that talks to one", async (t) => {
+t.test("commands that use no network load no network code", async (t) => {
   const ledger = join(home, "boots.log");
   writeFileSync(ledger, "");
   for (const args of [
@@ -88,7 +88,7 @@ t.test("what asks no network loads nothing that talks to one", async (t) => {
   }
 });
 
-t.test("who reads loads no identities and no fetch() of Node's", async (t) => {
+t.test("commands that read load no identities, and not Node's fetch()", async (t) => {
   const { packages, own, internal } = await loadedBy("ls", ID, ...NOWHERE);
   t.ok(own.includes("ic/transport/bounded-fetch"));
   t.notOk(packages.some((name) => name.startsWith("@scure/") || name === "asn1js"));

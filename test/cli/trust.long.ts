@@ -42,7 +42,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
   t.match(await accepted(), [{ canister: id, number: 3, header: third.header }]);
   t.match(await c.icfs(["trust", "show"]), { code: 0, stdout: `${id} 3 ${third.header} ${c.url}\n` });
 
-  await t.test("fewer releases than before", async (t) => {
+  await t.test("while it has fewer releases than before", async (t) => {
     await reinstall(c.publisherAgent, c.canister, wasm);
     await publish("another 1");
     for (const refused of [await c.icfs(["ls", id]), await mount()]) {
@@ -53,7 +53,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
     t.match(await accepted(), [{ number: 3 }], "what was accepted stays");
   });
 
-  await t.test("as many, and more", async (t) => {
+  await t.test("while it has as many releases as before, or more", async (t) => {
     await publish("another 2");
     await publish("another 3");
     t.match(await c.icfs(["ls", id]), {
@@ -67,7 +67,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
     });
   });
 
-  await t.test("after a reset", async (t) => {
+  await t.test("after a reset, it is accepted", async (t) => {
     t.same(await c.icfs(["trust", "reset", id]), {
       code: 0,
       stdout: `forgot what was accepted of ${id}: release 3 on ${c.url}\n`,
@@ -88,7 +88,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
   });
 });
 
-t.test("mount makes no identity", async (t) => {
+t.test("mount does not create an identity", async (t) => {
   const c = await startCanister(t);
   const env = { ...c.env, XDG_CONFIG_HOME: join(c.directory, "fresh") };
   const args = ["mount", c.canister.toText(), c.directory];
@@ -96,7 +96,7 @@ t.test("mount makes no identity", async (t) => {
   t.match(await run("ls", ["-A", join(c.directory, "fresh")], { env }), { stderr: /No such file/ });
 });
 
-t.test("a publisher believes no less: what it published is what comes before the next", async (t) => {
+t.test("a publisher's own release counts as accepted, and a reinstalled canister is refused", async (t) => {
   const c = await startCanister(t);
   const id = c.canister.toText();
   const tree = join(c.directory, "tree");
@@ -122,29 +122,32 @@ t.test("a publisher believes no less: what it published is what comes before the
   t.match(await c.icfs(["publish", tree, id]), { code: 0 });
 });
 
-t.test("a damaged file names itself and the way out, and stands in nobody else's way", async (t) => {
-  const c = await startCanister(t);
-  const id = c.canister.toText();
-  const tree = join(c.directory, "tree");
-  await mkdir(tree);
-  t.match(await c.icfs(["publish", tree, id]), { code: 0 });
-  const trust = join(c.env.XDG_STATE_HOME!, "icfs", "trust");
-  const [name] = await readdir(trust);
-  await writeFile(join(trust, name!), "");
-  const damaged = { code: 1, stderr: new RegExp(`${name}.*cannot be read.*icfs trust reset ${id}`) };
-  for (const args of [
-    ["ls", id],
-    ["trust", "show"],
-  ])
-    t.match(await c.icfs(args), damaged);
-  const other = (await c.icfs(["deploy"])).stdout.trim();
-  t.match(await c.icfs(["publish", tree, other]), { code: 0 }, "another canister");
-  t.match(await c.icfs(["trust", "reset", id]), { code: 0, stdout: /: a damaged file\n$/ });
-  t.match(await c.icfs(["ls", id]), { code: 0 });
-});
+t.test(
+  "the error for a damaged trust file names it and the way out, and other canisters still work",
+  async (t) => {
+    const c = await startCanister(t);
+    const id = c.canister.toText();
+    const tree = join(c.directory, "tree");
+    await mkdir(tree);
+    t.match(await c.icfs(["publish", tree, id]), { code: 0 });
+    const trust = join(c.env.XDG_STATE_HOME!, "icfs", "trust");
+    const [name] = await readdir(trust);
+    await writeFile(join(trust, name!), "");
+    const damaged = { code: 1, stderr: new RegExp(`${name}.*cannot be read.*icfs trust reset ${id}`) };
+    for (const args of [
+      ["ls", id],
+      ["trust", "show"],
+    ])
+      t.match(await c.icfs(args), damaged);
+    const other = (await c.icfs(["deploy"])).stdout.trim();
+    t.match(await c.icfs(["publish", tree, other]), { code: 0 }, "another canister");
+    t.match(await c.icfs(["trust", "reset", id]), { code: 0, stdout: /: a damaged file\n$/ });
+    t.match(await c.icfs(["ls", id]), { code: 0 });
+  },
+);
 
 t.test(
-  "the network of each canister is named, also where an older version has not written it down",
+  "trust show names the network of each canister, even if an older version did not record it",
   async (t) => {
     const directory = await temporaryDirectory(t);
     const env = cleanEnvironment(directory);

@@ -46,7 +46,7 @@ async function host(t: Test) {
   return { trust, icfsTrust, reset, left };
 }
 
-t.test("of one network alone, by what `trust show` calls it", async (t) => {
+t.test("trust reset --network forgets one network, by the name that `trust show` prints", async (t) => {
   const { reset, left } = await host(t);
   const forgot = (what: string) => `forgot what was accepted of ${ID}: ${what}\n`;
   const none = /has not accepted anything from \S+ on \S+; `icfs trust show` says on which/;
@@ -67,7 +67,7 @@ t.test("of one network alone, by what `trust show` calls it", async (t) => {
   t.equal(await left(), 0);
 });
 
-t.test("of all networks, and each is named", async (t) => {
+t.test("trust reset alone forgets the canister on all networks, and names each", async (t) => {
   const { reset, left } = await host(t);
   process.env.ICFS_NETWORK = "local";
   t.teardown(() => delete process.env.ICFS_NETWORK);
@@ -83,7 +83,7 @@ t.test("of all networks, and each is named", async (t) => {
   t.equal(await left(), 0);
 });
 
-t.test("what another user may have written is not believed", async (t) => {
+t.test("a trust directory that belongs to another user is refused", async (t) => {
   const { trust, icfsTrust } = await host(t);
   await chown(trust, 65534, 65534);
   await t.rejects(icfsTrust("show"), {

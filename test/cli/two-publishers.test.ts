@@ -4,7 +4,7 @@ import { writeTree } from "../publish/trees.ts";
 import { faultFor, startFaultProxy } from "../support/fault-proxy.ts";
 import { startOwnedCanister } from "../support/people.ts";
 
-t.test("two publish at once: one wins, the other is told and has lost nothing", async (t) => {
+t.test("when two publish at once, one wins, and the other gets a conflict and loses nothing", async (t) => {
   const c = await startOwnedCanister(t);
   const { id } = c;
   await c.publish("before");

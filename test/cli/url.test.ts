@@ -6,7 +6,7 @@ const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 const env = cleanEnvironment(await temporaryDirectory(t));
 const url = (...args: string[]) => run(BIN, ["url", ...args], { env });
 
-t.test("of a canister, a file, and a release", async (t) => {
+t.test("URLs of a canister, a file and a release", async (t) => {
   const printed = async (...args: string[]) => {
     const { code, stdout, stderr } = await url(...args);
     t.strictSame({ code, stderr }, { code: 0, stderr: "" });

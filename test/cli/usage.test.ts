@@ -48,7 +48,7 @@ async function parsed(args: readonly string[], more: NodeJS.ProcessEnv = {}): Pr
   }
 }
 
-t.test("--help of every command says what there is, with defaults and environment variables", async (t) => {
+t.test("--help of every command lists its options, with defaults and environment variables", async (t) => {
   const program = await icfs(["--help"]);
   t.match(program, { code: 0, stderr: "", stdout: /Usage: icfs/ });
   const listed = program.stdout.split("Commands:")[1]!.split("\n\n")[0]!;
@@ -171,7 +171,7 @@ t.test("--version", async (t) => {
   t.same(await icfs(["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
 });
 
-t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", async (t) => {
+t.test("wrong usage exits with code 2, prints the reason on stderr and nothing on stdout", async (t) => {
   const cases: [args: string[], reason: RegExp, env?: NodeJS.ProcessEnv][] = [
     [[], /Usage: icfs/],
     [["moutn"], /unknown command 'moutn'[\s\S]*mount/],
@@ -252,7 +252,7 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
   }
 });
 
-t.test("swapped arguments are recognised, and shown in their order", async (t) => {
+t.test("swapped arguments are recognised, and shown in the right order", async (t) => {
   const person = "zw4cm-c6hta-6yyvr-ljnaf-i72q7-m3fax-wbvdz-e3gi3-5kw7d-4bgvm-uae";
   const cases: [args: string[], order: string][] = [
     [["mount", "/mnt", ID], `CANISTER DIR, so ${ID} /mnt`],
@@ -287,7 +287,7 @@ t.test("swapped arguments are recognised, and shown in their order", async (t) =
   });
 });
 
-t.test("wrong usage that icfs itself finds out: exit code 2 as well", async (t) => {
+t.test("wrong usage that only icfs itself detects also exits with code 2", async (t) => {
   const person = "fea2x-yaaae-bagba-faydq-qcikb-mga2d-qpcai-reeyu-culbo-gazdi-nqe";
   const isNo = (what: string) =>
     `icfs: ${what}, which has no files: an icfs canister's id looks like ${ID}, and \`icfs deploy\` prints it\n`;
@@ -382,16 +382,9 @@ t.test("wrong usage that icfs itself finds out: exit code 2 as well", async (t) 
   );
 });
 
-t.test(
-  "a variable without the option that it belongs to is ignored; the option itself is wrong",
-  async (t) => {
-    const cases: [
-      args: string[],
-      option: string,
-      value: string | undefined,
-      wrong: RegExp,
-      ignored: RegExp,
-    ][] = [
+t.test("an option that does not apply is an error; its environment variable is ignored", async (t) => {
+  const cases: [args: string[], option: string, value: string | undefined, wrong: RegExp, ignored: RegExp][] =
+    [
       [
         ["mount", `${ID}@stable`, ".", "--all-channels"],
         "--access-log",
@@ -450,31 +443,30 @@ t.test(
       ],
       [["boots", "--check", "--boot-log", "/nowhere"], "--since", "12h", /leave out --since$/, /\/nowhere/],
     ];
-    const failure = async (args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<unknown> => {
-      const before = process.env;
-      process.env = { ...env, ...more };
-      try {
-        return await (await icfsProgram(args))
-          .parseAsync(args, { from: "user" })
-          .catch((error: unknown) => error);
-      } finally {
-        process.env = before;
-      }
-    };
-    for (const [args, option, value, wrong, ignored] of cases) {
-      const given = value === undefined ? [...args, option] : [...args, option, value];
-      t.match(await failure(given), { message: wrong }, given.join(" "));
-      const variable = `ICFS_${option.slice(2).toUpperCase().replaceAll("-", "_")}`;
-      t.match(
-        await failure(args, { [variable]: value ?? "yes" }),
-        { message: ignored },
-        `${variable}: ${args.join(" ")}`,
-      );
+  const failure = async (args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<unknown> => {
+    const before = process.env;
+    process.env = { ...env, ...more };
+    try {
+      return await (await icfsProgram(args))
+        .parseAsync(args, { from: "user" })
+        .catch((error: unknown) => error);
+    } finally {
+      process.env = before;
     }
-  },
-);
+  };
+  for (const [args, option, value, wrong, ignored] of cases) {
+    const given = value === undefined ? [...args, option] : [...args, option, value];
+    t.match(await failure(given), { message: wrong }, given.join(" "));
+    const variable = `ICFS_${option.slice(2).toUpperCase().replaceAll("-", "_")}`;
+    t.match(
+      await failure(args, { [variable]: value ?? "yes" }),
+      { message: ignored },
+      `${variable}: ${args.join(" ")}`,
+    );
+  }
+});
 
-t.test("an empty variable is as one that is not set", async (t) => {
+t.test("an empty environment variable counts as unset", async (t) => {
   const variables = new Set<string>();
   const collect = (command: Command): void => {
     for (const { envVar } of command.options) if (envVar !== undefined) variables.add(envVar);
@@ -504,7 +496,7 @@ t.test("an empty variable is as one that is not set", async (t) => {
   }
 });
 
-t.test("what is right as usage and cannot work: exit code 1", async (t) => {
+t.test("correct usage that cannot work exits with code 1", async (t) => {
   const cases: [args: string[], reason: string | RegExp][] = [
     [["verify", "/nowhere"], "icfs: /nowhere is neither a canister id nor an icfs mount\n"],
     [["trust", "reset", ID], `icfs: this host has not accepted anything from ${ID}\n`],

@@ -31,7 +31,7 @@ async function startPublished(t: Test) {
   return { ...c, tree, published: await publish(c, tree), id: c.canister.toText() };
 }
 
-t.test("a release, and a directory beside it", async (t) => {
+t.test("a release is verified, alone and against a directory", async (t) => {
   const c = await startPublished(t);
   const { id, tree, published } = c;
   const { header, chunks } = published;
@@ -56,7 +56,7 @@ t.test("a release, and a directory beside it", async (t) => {
   });
   t.match(await c.icfs(["verify", id, tree]), { code: 0, stdout: /by the subnet; .*\/tree is the same\n$/ });
 
-  await t.test("times do not count, all else does", async (t) => {
+  await t.test("differences in times are ignored, and all others reported", async (t) => {
     await utimes(join(tree, "z"), 1, 1);
     t.match(await c.icfs(["verify", id, tree]), { code: 0 });
     await writeTree(tree, { "d/a": "A", "d/new": "" });
@@ -88,7 +88,7 @@ t.test("a release, and a directory beside it", async (t) => {
     });
   });
 
-  await t.test("an older release, once there is another", async (t) => {
+  await t.test("an older release is verified after a newer one is published", async (t) => {
     await publish(c, tree);
     t.match(await c.icfs(["verify", id, tree]), { code: 0, stdout: /^release 2 of / });
     t.match(await c.icfs(["verify", `${id}@1`]), {
@@ -98,21 +98,27 @@ t.test("a release, and a directory beside it", async (t) => {
     t.match(await c.icfs(["verify", `${id}@1`, tree]), { code: 1, stdout: /removed file {6}z\n/ });
   });
 
-  await t.test("what is not a directory, no canister, no mount", async (t) => {
-    t.match(await c.icfs(["verify", id, join(c.directory, "absent")]), {
-      code: 1,
-      stdout: "",
-      stderr: /cannot read .*absent: ENOENT/,
-    });
-    t.match(await c.icfs(["verify", tree]), {
-      code: 1,
-      stderr: /tree is neither a canister id nor an icfs mount/,
-    });
-    t.match(await c.icfs(["verify", "nonsense"]), { code: 2, stderr: /"nonsense" is not a canister id/ });
-    t.match(await c.icfs(["verify", `${id}@X`]), { code: 2, stderr: /"X" is not a release: give a number/ });
-  });
+  await t.test(
+    "a missing directory, a path that is not a mount, and a wrong id or release are errors",
+    async (t) => {
+      t.match(await c.icfs(["verify", id, join(c.directory, "absent")]), {
+        code: 1,
+        stdout: "",
+        stderr: /cannot read .*absent: ENOENT/,
+      });
+      t.match(await c.icfs(["verify", tree]), {
+        code: 1,
+        stderr: /tree is neither a canister id nor an icfs mount/,
+      });
+      t.match(await c.icfs(["verify", "nonsense"]), { code: 2, stderr: /"nonsense" is not a canister id/ });
+      t.match(await c.icfs(["verify", `${id}@X`]), {
+        code: 2,
+        stderr: /"X" is not a release: give a number/,
+      });
+    },
+  );
 
-  await t.test("what cannot be in a release is named", async (t) => {
+  await t.test("a named pipe in the directory is reported as a problem", async (t) => {
     await run("mkfifo", [join(tree, "pipe")], { env: c.env });
     t.match(await c.icfs(["verify", id, tree]), {
       code: 1,
@@ -122,7 +128,7 @@ t.test("a release, and a directory beside it", async (t) => {
   });
 });
 
-t.test("a chunk that never arrives as it should: the file's name, and the others are checked", async (t) => {
+t.test("when a chunk always arrives wrong, verify names its file and checks the others", async (t) => {
   const c = await startPublished(t);
   const { id } = c;
   const proxy = await startFaultProxy(t as never, c.url);
@@ -140,7 +146,7 @@ t.test("a chunk that never arrives as it should: the file's name, and the others
   t.match(await c.icfs(["verify", id, "--network", proxy.url]), { code: 0 }, "the canister's own are right");
 });
 
-t.test("a file whose hash the publisher got wrong", async (t) => {
+t.test("verify and cat report a file whose SHA-256 in the manifest is wrong", async (t) => {
   const c = await startCanister(t);
   const canister = icfsCanister(c.publisherAgent, c.canister);
   const { manifest, chunks } = treeOf({ good: "good", wrong: "wrong" });
@@ -159,7 +165,7 @@ t.test("a file whose hash the publisher got wrong", async (t) => {
 });
 
 t.test(
-  "a mount is verified on its own network, whatever is the default, and on another when that is given",
+  "a mount is verified on its own network, not the default, unless --network names another",
   async (t) => {
     const c = await startMountable(t);
     await c.publish(first);

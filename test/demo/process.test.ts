@@ -9,7 +9,7 @@ function runs(pid: number): boolean {
   return existsSync(`/proc/${pid}/stat`) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
 }
 
-t.test("what a server has forked ends with it, also when it does not care for SIGTERM", async (t) => {
+t.test("stopping a server also stops its children, even if they ignore SIGTERM", async (t) => {
   // tftpd-hpa's children are like this one: they wait a minute for a client that is gone.
   const server = new Process("bash", [
     "-c",
@@ -21,7 +21,7 @@ t.test("what a server has forked ends with it, also when it does not care for SI
   t.notOk(runs(Number(child)));
 });
 
-t.test("what is written before a wait is over counts, though this process reads it later", async (t) => {
+t.test("output that is written before the time is up counts, even if it is read later", async (t) => {
   const written = join(t.testdir({}), "written");
   await using process = new Process("bash", ["-c", 'echo it is here; touch "$0"; exec sleep 300', written]);
   // From here on, the event loop runs timers before it reads pipes.
@@ -34,7 +34,7 @@ t.test("what is written before a wait is over counts, though this process reads 
   await t.rejects(process.until(/never\n/, { seconds: 0.1 }), { message: /no .*never.* within 0\.1 s$/ });
 });
 
-t.test("text is found that has control sequences in it, as a BIOS writes it", async (t) => {
+t.test("text is found despite control sequences in it, such as a BIOS writes", async (t) => {
   const written = String.raw`\033[2;1HPXEL\033[2;5HINUX 6.\033[2;12H04 PXE\n`;
   await using process = new Process("bash", ["-c", `printf '${written}'; exec sleep 300`]);
   t.equal((await process.until(/(PXELINUX \d\S*)\s/, { seconds: 60 }))[1], "PXELINUX 6.04");

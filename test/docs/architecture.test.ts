@@ -74,7 +74,7 @@ const rules = rulesIn(document);
 const common = commonIn(document);
 const imports = await importsBelow(WATCHED);
 
-t.test("the imports are as the table says, and it allows no others", async (t) => {
+t.test("the imports follow the table, and the table allows no unused ones", async (t) => {
   t.ok(rules.length > 15 && common.length > 3 && imports.length > 500, "there is something to compare");
   t.same(faults(imports, rules, common), []);
   t.same(
@@ -86,11 +86,11 @@ t.test("the imports are as the table says, and it allows no others", async (t) =
   );
 });
 
-t.test("no file imports in a circle, types included", async (t) => {
+t.test("there are no circular imports, types included", async (t) => {
   t.same(circlesIn(imports), []);
 });
 
-t.test("faults are found", async (t) => {
+t.test("the check finds forbidden, unlisted, unused and circular imports", async (t) => {
   const table = [
     "| `lib/a/` | one | `b`, `c` (types), `d`, `e` (types), `localnet/` |",
     "| `lib/a/deep/` | two | – |",

@@ -28,7 +28,7 @@ for (const document of [
   "SITES.md",
   "ROLLOUTS.md",
 ]) {
-  t.test(`${document}: its blocks`, async (t) => {
+  t.test(`${document}: each block is run by a test`, async (t) => {
     const shell = (await blocksOf(document)).filter(({ language }) => language === "sh");
     t.ok(shell.length > 0);
     for (const { heading, text } of shell) {
@@ -40,7 +40,7 @@ for (const document of [
 
 // docs/TROUBLESHOOTING.md is not in this list, because troubleshooting.long.ts runs its commands.
 for (const document of ["INSTALL.md", "PUBLISH.md", "MOUNT.md", "BOOT.md", "NETWORKS.md", "OPERATIONS.md"]) {
-  t.test(`${document}: what its sentences name is in a block`, async (t) => {
+  t.test(`${document}: each command in a sentence is also in a block`, async (t) => {
     const programs = new Set([...commands].map((command) => command.split(" ")[0]!));
     for (const command of await commandsIn(document, (word) => programs.has(word))) {
       t.ok(

@@ -11,14 +11,14 @@ import { plain } from "../support/plain.ts";
 const read = (name: string) => readFile(join(ROOT, name), "utf8");
 const text = await read("CONTRIBUTING.md");
 
-t.test("each target of make is one, and make lists it", async (t) => {
+t.test("each make target that is named exists, and make lists it", async (t) => {
   const targets = [...(await read("Makefile")).matchAll(/^([a-z-]+):.*## /gm)].map(([, target]) => target!);
   const named = [...text.matchAll(/(?:`|^)make ([a-z-]+)/gm)].map(([, target]) => target!);
   t.ok(named.length > 8);
   for (const target of new Set(named)) t.ok(targets.includes(target), `make ${target}`);
 });
 
-t.test("every directory has its line, and every line a directory", async (t) => {
+t.test("each directory has a line in the table, and each line a directory", async (t) => {
   const git = await promisify(execFile)(...plain("git", ["ls-tree", "-d", "--name-only", "HEAD"]), {
     cwd: ROOT,
   });
@@ -33,7 +33,7 @@ t.test("every directory has its line, and every line a directory", async (t) => 
   );
 });
 
-t.test("what a command or a source is named in has that name", async (t) => {
+t.test("COMMANDS, Source and SourceKind are in the files that are named for them", async (t) => {
   for (const [name, file] of [
     ["COMMANDS", "lib/cli/program.ts"],
     ["interface Source", "lib/source/source.ts"],
@@ -44,7 +44,7 @@ t.test("what a command or a source is named in has that name", async (t) => {
   }
 });
 
-t.test("one test", async (t) => {
+t.test("the command for one test runs it", async (t) => {
   const [setUp, one] = [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, commands]) => commands!);
   // test/clean/newcomer.ts runs this command, in a clean Debian.
   t.equal(setUp, "make setup\n");

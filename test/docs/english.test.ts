@@ -32,14 +32,14 @@ for (const [what, name, text, line] of [
   ["a message", "a.ts", 'throw new Error("look whether it runs");\n', 1],
   ["a message in two strings", "a.ts", 'throw new Error(\n  "look " +\n    "whether it runs");\n', 2],
 ] as const) {
-  t.test(`a phrase in ${what}`, async (t) => {
+  t.test(`finds a phrase in ${what}`, async (t) => {
     const { failed, stderr } = await said(t, name, text);
     t.ok(failed);
     t.match(stderr, `${name}:${line}: ${PHRASE}\n`);
   });
 }
 
-t.test("a phrase does not reach over an empty line, and other files are left alone", async (t) => {
+t.test("a phrase does not extend over an empty line, and other kinds of files are skipped", async (t) => {
   t.same(await said(t, "a.md", "Have a look\n\nwhether it runs\n"), { failed: false, stderr: "" });
   t.same(await said(t, "a.json", '"look whether"\n'), { failed: false, stderr: "" });
 });

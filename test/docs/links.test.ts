@@ -40,7 +40,7 @@ async function unknownSections(text: string): Promise<string[]> {
   return unknown;
 }
 
-t.test("sections that texts name are there", async (t) => {
+t.test("the sections that texts name exist", async (t) => {
   for await (const path of glob(
     "{*.md,{docs,examples}/*,{lib,packaging,test,canister}/**/*.{ts,mo,sh,service}}",
     {
@@ -56,13 +56,13 @@ t.test("sections that texts name are there", async (t) => {
   ]);
 });
 
-t.test("links lead somewhere", async (t) => {
+t.test("links lead to existing files and headings", async (t) => {
   for await (const path of glob("{*.md,docs/*.md,bench/*.md}", { cwd: ROOT })) {
     t.same(await brokenLinks(path, await readFile(join(ROOT, path), "utf8")), [], path);
   }
 });
 
-t.test("a link that leads nowhere is found", async (t) => {
+t.test("a broken link is found", async (t) => {
   const text = "[a](README.md) [b](gone.md) [c](#here) [d](#there) [e](https://example.org/)\n## Here\n";
   t.same(await brokenLinks("README.md", text), ["gone.md", "#here", "#there"]);
 });

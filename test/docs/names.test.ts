@@ -34,7 +34,7 @@ const byItsEnd = (file: string, name: string) => file === name || file.endsWith(
 const from = (directory: string) => (file: string, name: string) =>
   file === name || file === join(directory, name);
 
-t.test("what documents and comments name is there", async (t) => {
+t.test("the files that documents and comments name exist", async (t) => {
   let read = 0;
   for (const file of files) {
     const isDocument = DOCUMENTS.test(file);
@@ -49,7 +49,7 @@ t.test("what documents and comments name is there", async (t) => {
   t.ok(read > 300, "there is something to look at");
 });
 
-t.test("what is not there is found", async (t) => {
+t.test("a name without a file is found", async (t) => {
   const text = "as lib/cli/main.ts and `main.ts` do; lib/cli/gone.ts, `gone.mo`, bench/NAME.ts";
   t.same(missing(text, byItsEnd), ["lib/cli/gone.ts", "gone.mo"]);
   t.same(missing(text, from("lib/cli")), ["lib/cli/gone.ts", "gone.mo"]);

@@ -8,7 +8,7 @@ t.setTimeout(10 * HUNG);
 
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 
-t.test("updatedb leaves a mount out, once it is told to", async (t) => {
+t.test("updatedb skips a mount once it is configured to", async (t) => {
   const host = await startSandbox(t, () => ({ ICFS_NETWORK: "local" }));
   const done = async (commands: string) => {
     const { code, stdout, stderr } = await host.sh(commands);

@@ -118,7 +118,7 @@ async function done(t: Test, commands: string): Promise<void> {
 
 const MOUNTED = "findmnt $DIR || icfs mount $CANISTER $DIR";
 
-t.test("a host, and a network with a release", async (t) => {
+t.test("a host is set up, with a network that has a release", async (t) => {
   await done(
     t,
     "for name in bin/icfs sbin/mount.icfs sbin/mount.fuse.icfs; do ln -s /opt/icfs/bin/icfs /usr/$name; done",
@@ -131,12 +131,12 @@ t.test("a host, and a network with a release", async (t) => {
   );
 });
 
-t.test("the commands to ask a host with", async (t) => {
+t.test("the doctor commands at the top of the document run", async (t) => {
   await done(t, MOUNTED);
   await done(t, await documented("TROUBLESHOOTING.md", "Troubleshooting"));
 });
 
-t.test("no command is left out", async (t) => {
+t.test("every documented command is run", async (t) => {
   const { stdout } = await host.sh("ls $(tr : ' ' <<< $PATH)");
   const programs = new Set([...stdout.split("\n"), "modprobe"]);
   const run = [NETWORK, ...ON_A_MACHINE, ...CASES.map(({ command }) => command)];

@@ -5,11 +5,11 @@ import { hostWith } from "../support/hosts.ts";
 import { startIcboot } from "../support/icboot.ts";
 import { startOwnedCanister } from "../support/people.ts";
 
-t.test("none, where nobody asks for one", async (t) => {
+t.test("nothing is reported when no canister is given", async (t) => {
   t.same(await canister.run(await hostWith(t, {})), []);
 });
 
-t.test("the original's, for which one node vouches", async (t) => {
+t.test("an icboot canister gets a warning, because only one node vouches for it", async (t) => {
   const { network, canister: id, put } = await startIcboot(t);
   const host = await hostWith(t, {}, { network, canister: { canister: id } });
   await t.rejects(canister.run(host), { message: /has no files yet/ });
@@ -23,7 +23,7 @@ t.test("the original's, for which one node vouches", async (t) => {
   ]);
 });
 
-t.test("ours: before its first release, an older one, and a private one", async (t) => {
+t.test("an icfs canister: before its first release, at an older one, and private", async (t) => {
   const c = await startOwnedCanister(t);
   const at = async (more = {}, release?: number) =>
     canister.run(

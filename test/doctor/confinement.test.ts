@@ -7,7 +7,7 @@ const PROFILES = "sys/kernel/security/apparmor/profiles";
 const loaded = (text: string) => ({ [PROFILES]: Buffer.from(text) });
 const ENFORCED = loaded("man_filter (enforce)\ndnsmasq (enforce)\ndnsmasq//libvirt_leaseshelper (enforce)\n");
 
-t.test("AppArmor: not there, not for dnsmasq, and not enforced", async (t) => {
+t.test("AppArmor: absent, without a profile for dnsmasq, and not enforced", async (t) => {
   const cases: [files: Record<string, Buffer>, message: RegExp][] = [
     [{}, /^not in use$/],
     [loaded("man_filter (enforce)\n"), /does not confine dnsmasq/],
@@ -23,7 +23,7 @@ t.test("AppArmor: not there, not for dnsmasq, and not enforced", async (t) => {
   );
 });
 
-t.test("AppArmor: where dnsmasq may read", async (t) => {
+t.test("AppArmor: a mountpoint that dnsmasq may not read gets a warning", async (t) => {
   const at = async (mountpoint: string, files = {}) =>
     apparmor.run(await hostWith(t, { ...ENFORCED, ...files }, { mountpoint }));
   for (const allowed of ["/srv/tftp", "/var/tftp/of/one"]) {

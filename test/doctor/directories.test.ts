@@ -6,7 +6,7 @@ import { cache, state } from "../../lib/doctor/directories.ts";
 import { sh } from "../mount/mounts.ts";
 import { hostWith } from "../support/hosts.ts";
 
-t.test("what is not there can be made, and is not", async (t) => {
+t.test("a missing directory is reported as possible to make, and is not made", async (t) => {
   const host = await hostWith(t, {});
   t.match(await cache.run(host), [
     { level: "ok", message: /cache is not there yet, and can be made$/ },
@@ -16,7 +16,7 @@ t.test("what is not there can be made, and is not", async (t) => {
   t.same(await readdir(host.directory), []);
 });
 
-t.test("what is there must be this user's alone", async (t) => {
+t.test("an existing directory must be private to this user", async (t) => {
   const host = await hostWith(t, { cache: null, state: null });
   const { cacheDirectory } = host;
   await chmod(cacheDirectory, 0o700);
@@ -32,7 +32,7 @@ t.test("what is there must be this user's alone", async (t) => {
   await t.rejects(cache.run(host), { message: /belongs to another user/ });
 });
 
-t.test("a file in the way, and a file system that is read-only", async (t) => {
+t.test("a directory cannot be made below a file or on a read-only file system", async (t) => {
   const host = await hostWith(t, { file: Buffer.from("x"), readonly: null });
   const below = join(host.directory, "file/cache");
   t.match(await cache.run({ ...host, cacheDirectory: below }), [
@@ -51,7 +51,7 @@ t.test("a file in the way, and a file system that is read-only", async (t) => {
   ]);
 });
 
-t.test("room: what is kept counts, and what killed processes have left stays", async (t) => {
+t.test("room: kept chunks count, and leftovers of killed processes are not removed", async (t) => {
   const host = await hostWith(t, {});
   const chunks = join(host.cacheDirectory, "chunks/ab");
   await mkdir(chunks, { recursive: true, mode: 0o700 });
@@ -67,7 +67,7 @@ t.test("room: what is kept counts, and what killed processes have left stays", a
   t.same((await readdir(chunks)).length, 2);
 });
 
-t.test("a cache in memory", async (t) => {
+t.test("a cache in memory gets a warning", async (t) => {
   const host = await hostWith(t, { memory: null });
   const memory = join(host.directory, "memory");
   t.teardown(() => sh("umount", memory));
@@ -78,7 +78,7 @@ t.test("a cache in memory", async (t) => {
   ]);
 });
 
-t.test("what was accepted is nobody else's to say", async (t) => {
+t.test("the record of accepted releases must be safe from other users", async (t) => {
   const host = await hostWith(t, { "state/trust": null });
   const trust = join(host.stateDirectory, "trust");
   await chmod(host.stateDirectory, 0o700);

@@ -3,7 +3,7 @@ import t from "tap";
 import { type Check, type Examined, examine, ok } from "../../lib/doctor/check.ts";
 import { hostWith } from "../support/hosts.ts";
 
-t.test("each check has its lines, in their order, and no check holds up another", async (t) => {
+t.test("the checks' lines come in their order, and no check holds up another", async (t) => {
   const last = Promise.withResolvers<void>();
   const checks: Check[] = [
     { name: "hanging", run: () => new Promise(() => {}) },

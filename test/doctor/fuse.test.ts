@@ -9,7 +9,7 @@ import { hostWith } from "../support/hosts.ts";
 const EMPTY = Buffer.alloc(0);
 const LOADED = { "proc/filesystems": Buffer.from("nodev\tproc\n\tfuseblk\nnodev\tfuse\nnodev\tfusectl\n") };
 
-t.test("the device", async (t) => {
+t.test("the device /dev/fuse", async (t) => {
   t.same(await device.run(await hostWith(t, { ...LOADED, "dev/fuse": EMPTY })), [
     { level: "ok", message: "/dev/fuse can be opened" },
   ]);
@@ -25,18 +25,18 @@ t.test("the device", async (t) => {
   ]);
 });
 
-t.test("this host's, which the tests mount with", async (t) => {
+t.test("this host's own device passes, since the tests mount with it", async (t) => {
   t.match(await device.run(await hostWith(t, {}, { files: "/" })), [{ level: "ok" }]);
 });
 
-t.test("libfuse: loaded for users other than root, who need it", async (t) => {
+t.test("libfuse is needed only by users other than root", async (t) => {
   t.match(await libfuse.run(await hostWith(t, {})), [{ level: "ok", message: /^not needed/ }]);
   t.match(await libfuse.run(await hostWith(t, {}, { isRoot: false })), [
     { level: "ok", message: /can be loaded/ },
   ]);
 });
 
-t.test("fusermount, and who may let others in: not asked of root", async (t) => {
+t.test("fusermount and user_allow_other are checked only for users other than root", async (t) => {
   t.same(await fusermount.run(await hostWith(t, {})), []);
   t.match(await fusermount.run(await hostWith(t, {}, { isRoot: false })), [
     { level: "fail", message: /need fusermount/, advice: "apt install fuse3" },
@@ -59,7 +59,7 @@ t.test("fusermount, and who may let others in: not asked of root", async (t) => 
   t.match(await fusermount.run(open), [{ level: "ok", message: /user_allow_other/ }]);
 });
 
-t.test("the mount helper: a file that cannot be run, or a link that leads nowhere, is none", async (t) => {
+t.test("a mount helper that is a dangling link, or cannot be run, counts as missing", async (t) => {
   const advice = "ln -sf /opt/icfs/bin/icfs /sbin/mount.icfs";
   const none: Tree[] = [{}, { "sbin/mount.icfs": EMPTY }, { "sbin/mount.icfs": "->/nowhere/bin/icfs" }];
   for (const files of none) {

@@ -12,7 +12,7 @@ const WASM = await readFile(new URL("../../build/icfs.wasm", import.meta.url));
 const VERSION = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")).version;
 const hash = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
-t.test("ours, another, and one of another kind", async (t) => {
+t.test("icfs's Wasm, another Wasm, and a canister of another kind", async (t) => {
   const c = await startCanister(t);
   const id = c.canister.toText();
   const look = async () =>

@@ -6,7 +6,7 @@ import { mounts } from "../../lib/doctor/mounts.ts";
 import { mountedAt, mountpointFor, serve, sh } from "../mount/mounts.ts";
 import { hostWith } from "../support/hosts.ts";
 
-t.test("one that answers, and who may read it", async (t) => {
+t.test("a mount that answers, and the users who can read it", async (t) => {
   const place = await mountpointFor(t);
   await serve(t, place);
   const host = await hostWith(t, {}, { mountpoint: place });
@@ -28,7 +28,7 @@ t.test("one that answers, and who may read it", async (t) => {
   ]);
 });
 
-t.test("one behind a directory that is closed to others", async (t) => {
+t.test("a mount below a directory that is closed to others", async (t) => {
   const { directory } = await hostWith(t, {});
   await chmod(directory, 0o700);
   const place = join(directory, "mnt");
@@ -46,7 +46,7 @@ t.test("one behind a directory that is closed to others", async (t) => {
   await served.ended;
 });
 
-t.test("one whose process was killed, and one whose process hangs, beside one that answers", async (t) => {
+t.test("a dead mount and a hung mount are reported, and a good one beside them answers", async (t) => {
   const [dead, hung, good] = [await mountpointFor(t), await mountpointFor(t), await mountpointFor(t)];
   const killed = await serve(t, dead);
   killed.process.kill("SIGKILL");
@@ -68,7 +68,7 @@ t.test("one whose process was killed, and one whose process hangs, beside one th
   t.match(of(good), [{ level: "ok" }, { level: "ok" }]);
 });
 
-t.test("a place where nothing is mounted yet, and places where nothing can be", async (t) => {
+t.test("a mountpoint where nothing is mounted yet, and places where nothing can be mounted", async (t) => {
   const place = await mountpointFor(t);
   const at = async (mountpoint: string) => mounts.run(await hostWith(t, {}, { mountpoint }));
   t.match(await at(place), [

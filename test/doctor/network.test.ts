@@ -35,7 +35,7 @@ t.test("networks", async (t) => {
   const hex = Buffer.from(key).toString("hex");
   const at = (name: string, more = {}) => hostWith(t, {}, { network: resolveNetwork(name), ...more });
 
-  await t.test("one that is there", async (t) => {
+  await t.test("a network that answers", async (t) => {
     const host = await at(url);
     t.same(await reachable.run(host), [{ level: "ok", message: `${url} answers` }]);
     t.match(await rootKey.run(host), [{ level: "ok", message: /^fetched from the network/ }]);
@@ -48,7 +48,7 @@ t.test("networks", async (t) => {
     await t.rejects(rootKey.run(elsewhere), { message: /is not known: give it with --root-key/ });
   });
 
-  await t.test("none, and what is none", async (t) => {
+  await t.test("no network, and a server that is not a network", async (t) => {
     const portal = await startStatus(t, { rootKey: key, body: "<html>" });
     t.match(await reachable.run(await at(portal)), [
       { level: "fail", message: /is not an IC network/, advice: /portal/ },
@@ -71,7 +71,7 @@ t.test("networks", async (t) => {
     t.match(await rootKey.run(ic), [{ level: "ok", message: "built in" }]);
   });
 
-  await t.test("another one than the root key is of", async (t) => {
+  await t.test("a network that does not have the known root key", async (t) => {
     const other = await at(url, { network: { ...resolveNetwork("ic"), url, gateways: [url] } });
     t.match(await rootKey.run(other), [{ level: "fail", message: /^it is built in, but .* another one/ }]);
   });

@@ -31,7 +31,7 @@ async function startProxy(t: Test, status: string): Promise<string> {
 const found = async (t: Test, network = "ic") =>
   proxy.run(await hostWith(t, {}, { network: resolveNetwork(network) }));
 
-t.test("none", async (t) => {
+t.test("no proxy", async (t) => {
   goBy(t, {});
   t.same(await found(t), []);
   goBy(t, { HTTPS_PROXY: "http://user:secret@proxy.example", NO_PROXY: ".io" });
@@ -41,7 +41,7 @@ t.test("none", async (t) => {
   ]);
 });
 
-t.test("one that lets through, and where else it has to be said", async (t) => {
+t.test("a proxy that lets connections through, and where else it must be configured", async (t) => {
   const url = await startProxy(t, "200 OK");
   goBy(t, { HTTPS_PROXY: url.replace("//", "//user:secret@") });
   const message = `https://icp-api.io is asked through ${url} (HTTPS_PROXY); a mount by mount(8) takes proxy= in /etc/fstab, and icfs@.service the variables in its file`;
@@ -51,7 +51,7 @@ t.test("one that lets through, and where else it has to be said", async (t) => {
   t.match(await found(t, "http://gateway.example"), [{ level: "ok", message: /is asked through/ }]);
 });
 
-t.test("one that does not", async (t) => {
+t.test("a proxy that refuses, is down, or does not speak HTTP", async (t) => {
   const url = await startProxy(t, "407 Proxy Authentication Required");
   goBy(t, { HTTPS_PROXY: url });
   t.match(await found(t), [{ level: "fail", message: /407: it wants a login$/, advice: /in its URL/ }]);
@@ -61,7 +61,7 @@ t.test("one that does not", async (t) => {
   await t.rejects(found(t), { message: /^HTTPS_PROXY: socks5:\/\/proxy is not an HTTP proxy/ });
 });
 
-t.test("of several gateways, each goes its own way", async (t) => {
+t.test("with several gateways, the proxy of each is checked", async (t) => {
   const url = await startProxy(t, "200 OK");
   goBy(t, { HTTPS_PROXY: url, NO_PROXY: "near.example" });
   const list = "ic,https://near.example,https://127.0.0.1:1,http://plain.example,https://far.example:8443";

@@ -15,7 +15,7 @@ const owner = (name: string, inode: number) => ({
   "proc/9/comm": Buffer.from("another\n"),
 });
 
-t.test("nobody", async (t) => {
+t.test("no TFTP server", async (t) => {
   // Port 68 is 0x0044. Port 0x1069 only looks like 69: port 69 is 0x0045.
   const host = await hostWith(t, { "proc/net/udp": table(row("00000000:0044", 7), row("0100007F:1069", 8)) });
   t.match(await tftp.run(host), [
@@ -37,7 +37,7 @@ t.test("a TFTP server, over IPv4 or IPv6", async (t) => {
   t.match(await tftp.run(six), [{ level: "ok", message: /^in\.tftpd/ }]);
 });
 
-t.test("somebody else, and somebody who cannot be seen", async (t) => {
+t.test("another program, and a program that only root may see", async (t) => {
   const udp = { "proc/net/udp": table(row("00000000:0045", 79)) };
   t.match(await tftp.run(await hostWith(t, { ...udp, ...owner("python3", 79) })), [
     { level: "warn", message: /^python3 \(process 314\) has UDP port 69: it is not a TFTP server/ },

@@ -6,7 +6,7 @@ import t from "tap";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-t.test("each message is one of the program's", async (t) => {
+t.test("each message in TROUBLESHOOTING.md is in the program's source", async (t) => {
   const names = await readdir(join(ROOT, "lib"), { recursive: true });
   const sources = names.filter((name) => name.endsWith(".ts"));
   const program = (await Promise.all(sources.map((name) => readFile(join(ROOT, "lib", name), "utf8")))).join(

@@ -18,7 +18,7 @@ const MANIFEST = Buffer.concat(
   encodeManifest(manifestOf([file("a", [{ chunk: 0, offset: 0, length: BYTES.length }], 5)], HASH)),
 );
 
-t.test("chains that do not reach what this host has accepted", async (t) => {
+t.test("chains that do not lead to the release that this host has accepted are refused", async (t) => {
   const liar = await startLiar(t);
   const { icfs, id } = await readerOf(t, liar);
   await liar.serve(sha256(MANIFEST), MANIFEST);

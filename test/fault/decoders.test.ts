@@ -150,7 +150,7 @@ t.test("a witness", async (t) => {
   });
 });
 
-t.test("a reply of one blob, and one of headers", async (t) => {
+t.test("a reply of one blob, and a reply of headers", async (t) => {
   fuzz(t, Buffer.concat([Buffer.from("4449444c016d7b01008002", "hex"), Buffer.alloc(256)]), decodeBlob);
   fuzz(t, Buffer.from("824401020304430a0b0c", "hex"), (bytes) => {
     const reader = new CborReader(bytes);
@@ -159,7 +159,7 @@ t.test("a reply of one blob, and one of headers", async (t) => {
   });
 });
 
-t.test("a certificate, as far as its signature", async (t) => {
+t.test("a certificate, up to its signature", async (t) => {
   const canister = canisterId(5);
   const root = newBlsKey();
   const good = certify({ canister, data: Buffer.alloc(32, 1), root });
@@ -259,7 +259,7 @@ t.test("limits", async (t) => {
   );
 });
 
-t.test("links made to be slow", async (t) => {
+t.test("symlinks that take too long to follow are refused", async (t) => {
   const names = Array.from({ length: 1000 }, (_, i) =>
     Array(i + 1)
       .fill("d")

@@ -42,7 +42,7 @@ async function publish(c: TestCanister, tree: string): Promise<void> {
   if (code !== 0) throw new Error(stderr);
 }
 
-t.test("while a mount is made", async (t) => {
+t.test("wrong, busy and replayed answers while a mount is made", async (t) => {
   const c = await startPublished(t);
   const { proxy, mountpoint } = c;
   const good = async (name: string) => {
@@ -92,7 +92,7 @@ t.test("while a mount is made", async (t) => {
   await refused("not once the successor has been seen", /release 1 is older than release 2/);
 });
 
-t.test("a gateway that lives in another time", async (t) => {
+t.test("a certificate that is six minutes early or late is refused", async (t) => {
   const directory = await temporaryDirectory(t);
   const mountpoint = await mountpointFor(t);
   const root = newBlsKey();
@@ -127,7 +127,7 @@ t.test("a gateway that lives in another time", async (t) => {
   }
 });
 
-t.test("answers of a few bytes, or made of many parts, stop nobody", async (t) => {
+t.test("hostile answers, of a few bytes or of many parts, are refused at little cost", async (t) => {
   const hex = (digits: string) => Buffer.from(digits, "hex");
   const reply = (arg: Uint8Array) => Buffer.from(Cbor.encode({ status: "replied", reply: { arg } }));
   const answers: Record<string, Buffer> = {

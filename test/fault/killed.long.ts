@@ -19,7 +19,7 @@ const CALLS = 10;
 /** About how many milliseconds a call takes, while others are under way. */
 const CALL_MS = 400;
 
-t.test("killed at 20 random moments", async (t) => {
+t.test("icfs publish, killed at 20 random moments, never publishes a wrong release", async (t) => {
   const c = await startCanister(t, { bandwidth: 6, updateLatency: 200 });
   const owner = icfsCanister(c.publisherAgent, c.canister);
   const tree = join(c.directory, "tree");

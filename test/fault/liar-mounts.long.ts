@@ -11,7 +11,7 @@ const BYTES = Buffer.from("hello");
 const HASH = sha256(BYTES);
 const whole = { chunk: 0, offset: 0, length: BYTES.length };
 
-t.test("manifests that break a rule are not mounted or listed, and nothing is left", async (t) => {
+t.test("manifests that break a rule are refused by ls, mount, cat and verify", async (t) => {
   const liar = await startLiar(t);
   const mountpoint = await mountpointFor(t);
   const symlink = (path: string, target: string): Entry => ({
@@ -53,54 +53,59 @@ t.test("manifests that break a rule are not mounted or listed, and nothing is le
   t.equal((await sh("grep", mountpoint, "/proc/mounts")).stdout, "", "nothing is mounted");
 });
 
-t.test("chunks that are missing, wrong or of another size: EIO, and not a byte", async (t) => {
-  const liar = await startLiar(t);
-  const { icfs, id } = await readerOf(t, liar);
-  const chunks = ["good", "missing", "other", "short", "long"].map((name) => Buffer.from(`bytes of ${name}`));
-  const [good, , other, short, long] = chunks as [Buffer, Buffer, Buffer, Buffer, Buffer];
-  const sizes = [0, 0, 0, 1, -1];
-  const names = ["a-good", "b-missing", "c-other", "d-short", "e-long"];
-  const manifest: Manifest = {
-    // The manifest lists `short` with one byte too many, and `long` with one too few.
-    chunks: chunks.map((bytes, i) => ({ sha256: sha256(bytes), size: bytes.length + sizes[i]! })),
-    entries: [
-      ...names.map((name, i) => {
-        const length = chunks[i]!.length + sizes[i]!;
-        return file(name, [{ chunk: i, offset: 0, length }], length);
-      }),
-      // Two files may use the same bytes of a chunk, in any order.
-      file(
-        "f-overlap",
-        [
-          { chunk: 0, offset: 9, length: 4 },
-          { chunk: 0, offset: 0, length: 13 },
-        ],
-        17,
-      ),
-    ],
-  };
-  await liar.release(manifest);
-  await liar.serve(sha256(good), good);
-  await liar.serve(sha256(other), good);
-  await liar.serve(sha256(short), short);
-  await liar.serve(sha256(long), long);
-  const mountpoint = await mountpointFor(t);
-  const mounted = await icfs("mount", id, mountpoint, "--read-timeout", "1", "--retry", "30s");
-  t.equal(mounted.code, 0, mounted.stderr);
-  await eventually(
-    "what it has is read",
-    async () => (await sh("cat", join(mountpoint, "a-good"))).code === 0,
-  );
-  t.match(await sh("cat", join(mountpoint, "a-good")), { code: 0, stdout: "bytes of good" });
-  t.match(await sh("cat", join(mountpoint, "f-overlap")), { code: 0, stdout: "goodbytes of good" });
-  for (const name of names.slice(1)) {
-    const read = await sh("cat", join(mountpoint, name));
-    t.match(read, { code: 1, stdout: "", stderr: /Input\/output error/ }, name);
-  }
-  t.equal((await icfs("umount", mountpoint)).code, 0);
-});
+t.test(
+  "files whose chunks are missing, wrong or of another size fail with EIO and return no byte",
+  async (t) => {
+    const liar = await startLiar(t);
+    const { icfs, id } = await readerOf(t, liar);
+    const chunks = ["good", "missing", "other", "short", "long"].map((name) =>
+      Buffer.from(`bytes of ${name}`),
+    );
+    const [good, , other, short, long] = chunks as [Buffer, Buffer, Buffer, Buffer, Buffer];
+    const sizes = [0, 0, 0, 1, -1];
+    const names = ["a-good", "b-missing", "c-other", "d-short", "e-long"];
+    const manifest: Manifest = {
+      // The manifest lists `short` with one byte too many, and `long` with one too few.
+      chunks: chunks.map((bytes, i) => ({ sha256: sha256(bytes), size: bytes.length + sizes[i]! })),
+      entries: [
+        ...names.map((name, i) => {
+          const length = chunks[i]!.length + sizes[i]!;
+          return file(name, [{ chunk: i, offset: 0, length }], length);
+        }),
+        // Two files may use the same bytes of a chunk, in any order.
+        file(
+          "f-overlap",
+          [
+            { chunk: 0, offset: 9, length: 4 },
+            { chunk: 0, offset: 0, length: 13 },
+          ],
+          17,
+        ),
+      ],
+    };
+    await liar.release(manifest);
+    await liar.serve(sha256(good), good);
+    await liar.serve(sha256(other), good);
+    await liar.serve(sha256(short), short);
+    await liar.serve(sha256(long), long);
+    const mountpoint = await mountpointFor(t);
+    const mounted = await icfs("mount", id, mountpoint, "--read-timeout", "1", "--retry", "30s");
+    t.equal(mounted.code, 0, mounted.stderr);
+    await eventually(
+      "what it has is read",
+      async () => (await sh("cat", join(mountpoint, "a-good"))).code === 0,
+    );
+    t.match(await sh("cat", join(mountpoint, "a-good")), { code: 0, stdout: "bytes of good" });
+    t.match(await sh("cat", join(mountpoint, "f-overlap")), { code: 0, stdout: "goodbytes of good" });
+    for (const name of names.slice(1)) {
+      const read = await sh("cat", join(mountpoint, name));
+      t.match(read, { code: 1, stdout: "", stderr: /Input\/output error/ }, name);
+    }
+    t.equal((await icfs("umount", mountpoint)).code, 0);
+  },
+);
 
-t.test("the deepest tree there can be", async (t) => {
+t.test("a tree of 2000 levels is mounted and read, and a deeper one is refused", async (t) => {
   const liar = await startLiar(t);
   const { icfs, id } = await readerOf(t, liar);
   const directories = Array.from({ length: 2000 }, (_, i): Entry => {

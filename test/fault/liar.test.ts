@@ -8,7 +8,7 @@ import { brokenManifests } from "../support/manifests.ts";
 
 const MiB = 1024 * 1024;
 
-t.test("manifests that break a rule", async (t) => {
+t.test("manifests that break a rule are refused", async (t) => {
   const liar = await startLiar(t);
   for (const { name, manifest, message } of brokenManifests(sha256(Buffer.from("hello")))) {
     await liar.release(manifest);
@@ -17,7 +17,7 @@ t.test("manifests that break a rule", async (t) => {
   }
 });
 
-t.test("manifests that are too large, and headers that lie about theirs", async (t) => {
+t.test("manifests that are too large, and headers that misstate their manifest, are refused", async (t) => {
   const liar = await startLiar(t);
   const proxy = await startFaultProxy(t, liar.network.url);
   const piece = Buffer.alloc(MiB, 7);
@@ -54,7 +54,7 @@ t.test("manifests that are too large, and headers that lie about theirs", async 
   });
 });
 
-t.test("headers that are certified and none", async (t) => {
+t.test("certified headers that are not valid are refused", async (t) => {
   const liar = await startLiar(t);
   const good = encodeHeader({ number: 1 });
   const cases: Record<string, [Buffer, RegExp]> = {

@@ -30,11 +30,11 @@ const read = async (parts: Partial<Parameters<typeof proofOf>[0]>, canister = CA
 };
 const REFUSAL = /^(VerificationError|FormatError)$/;
 
-t.test("the proof itself is good", async (t) => {
+t.test("the unchanged proof is accepted", async (t) => {
   t.match(await read({}), { header: { number: 1, note: "a note" } });
 });
 
-t.test("every byte of it, changed", async (t) => {
+t.test("with any byte changed, a proof is refused or has the same content", async (t) => {
   const good = { header: HEADER, witness: WITNESS, certificate: Buffer.from(certificate()) };
   const truth = (await read(good))!;
   for (const part of ["header", "witness", "certificate"] as const) {
@@ -57,7 +57,7 @@ t.test("every byte of it, changed", async (t) => {
   }
 });
 
-t.test("certificates that are somebody else's, or of another time", async (t) => {
+t.test("certificates of other keys, canisters, subnets and times are refused", async (t) => {
   const now = Date.now();
   const refused: Record<string, [Partial<CertificateFields>, RegExp]> = {
     "another root key": [{ root: newBlsKey() }, /does not verify by the network's root key/],
@@ -129,7 +129,7 @@ function delegationOf(subnet: ReturnType<typeof newBlsKey>): Uint8Array {
   return delegation;
 }
 
-t.test("a proof that fits together in itself only", async (t) => {
+t.test("a proof is refused if its parts do not match, or if they certify no release", async (t) => {
   const other = encodeHeader({ number: 2, parent: Buffer.alloc(32, 1) });
   await t.rejects(read({ header: other }), { message: "the header is not the one that is certified" });
   await t.rejects(read({ header: other, witness: witnessOf(other) }), {

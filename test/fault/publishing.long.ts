@@ -97,7 +97,7 @@ const BAD_LINE: readonly Fault[] = [
   "none",
 ];
 
-t.test("a line on which half of the requests fail", AT_ONCE, async (t) => {
+t.test("publishing succeeds when half of the requests fail", AT_ONCE, async (t) => {
   const p = await startPublisher(t);
   await writeTree(p.tree, {
     large: bytesOf(1, 10 * MiB),
@@ -114,7 +114,7 @@ t.test("a line on which half of the requests fail", AT_ONCE, async (t) => {
   t.equal(await published(p), "as it is");
 });
 
-t.test("the answer to `publish` gets lost", AT_ONCE, async (t) => {
+t.test("when the answer to `publish` is lost, the release is made once", AT_ONCE, async (t) => {
   const p = await startPublisher(t);
   const released = async (faults: readonly Fault[], content: string, note = "") => {
     await writeTree(p.tree, { file: content });
@@ -141,7 +141,7 @@ t.test("the answer to `publish` gets lost", AT_ONCE, async (t) => {
   t.same(await released(["silence", "none"], "fifth"), { number: 5, calls: 3 }, "nothing comes");
 
   await t.test(
-    "and the head cannot be fetched meanwhile: asked again, the canister says conflict",
+    "when the head is stale meanwhile, a repeated call gets a conflict, and its release is found",
     async (t) => {
       await writeTree(p.tree, { file: "sixth" });
       const publishing = inTurn("publish", ["lost", "none"]);
@@ -176,34 +176,37 @@ t.test("the answer to `publish` gets lost", AT_ONCE, async (t) => {
     },
   );
 
-  await t.test("and somebody else's release is what stands there: a conflict", async (t) => {
-    await writeTree(p.tree, { file: "mine" });
-    const theirs = join(p.directory, "theirs");
-    await mkdir(theirs);
-    await writeTree(theirs, { file: "theirs" });
-    let other: Promise<unknown> | undefined;
-    let done = false;
-    p.proxy.fault = faultFor("publish", () => {
-      // The proxy drops these requests until the other release is there.
-      other ??= p.icfs(["publish", theirs, p.canister.toText()]).then(() => {
-        done = true;
+  await t.test(
+    "when another publisher's release was made meanwhile, publishing ends in a conflict",
+    async (t) => {
+      await writeTree(p.tree, { file: "mine" });
+      const theirs = join(p.directory, "theirs");
+      await mkdir(theirs);
+      await writeTree(theirs, { file: "theirs" });
+      let other: Promise<unknown> | undefined;
+      let done = false;
+      p.proxy.fault = faultFor("publish", () => {
+        // The proxy drops these requests until the other release is there.
+        other ??= p.icfs(["publish", theirs, p.canister.toText()]).then(() => {
+          done = true;
+        });
+        return done ? "none" : "drop";
       });
-      return done ? "none" : "drop";
-    });
-    await t.rejects(p.publish(), {
-      name: "UserError",
-      message: /^conflict: somebody else published release 7/,
-    });
-    await other;
-    await rm(theirs, { recursive: true });
-    p.proxy.fault = () => "none";
-    t.match(await p.publish(), { release: 8, chunksUploaded: 0 });
-    t.equal(await published(p), "as it is");
-  });
+      await t.rejects(p.publish(), {
+        name: "UserError",
+        message: /^conflict: somebody else published release 7/,
+      });
+      await other;
+      await rm(theirs, { recursive: true });
+      p.proxy.fault = () => "none";
+      t.match(await p.publish(), { release: 8, chunksUploaded: 0 });
+      t.equal(await published(p), "as it is");
+    },
+  );
 });
 
 t.test(
-  "chunks that the canister has freed meanwhile are uploaded, and the release asked for again",
+  "chunks that the canister has freed meanwhile are uploaded, and the release is requested again",
   AT_ONCE,
   async (t) => {
     const p = await startPublisher(t);
@@ -214,7 +217,7 @@ t.test(
     const ready = async () => {};
     const request = { canister, source: p.source(), publisher, tree, parent: undefined, note: "", ready };
 
-    await t.test("but not for ever", async (t) => {
+    await t.test("but no more than three times", async (t) => {
       let rounds = 0;
       const upload = async () => {
         rounds += 1;
@@ -266,7 +269,7 @@ t.test("a rejection is final", AT_ONCE, async (t) => {
 });
 
 t.test(
-  "a network that is gone: nothing is published, and the command says so and ends",
+  "when the network is gone, nothing is published, and the command says so and ends",
   AT_ONCE,
   async (t) => {
     const p = await startPublisher(t);
@@ -283,7 +286,7 @@ t.test(
 );
 
 t.test(
-  "the last answers never come, and the release is made: the command ends without them",
+  "publishing ends once the release is made, even if the last answers never come",
   AT_ONCE,
   async (t) => {
     // As long as a subnet's, and long compared with the delays that a busy machine puts between the starts of two calls.

@@ -3,7 +3,7 @@ import { createErrorTranslator, errnoNumber } from "../../lib/fs/errno.ts";
 import { type Errno, FsError } from "../../lib/fs/view/filesystem.ts";
 import { createLog } from "../../lib/log.ts";
 
-t.test("the numbers are Linux's", async (t) => {
+t.test("the numbers match Linux's", async (t) => {
   const linux = {
     ENOENT: 2,
     EIO: 5,
@@ -24,14 +24,14 @@ function translator() {
   return { translate, lines };
 }
 
-t.test("the file system's own errors are answered as they are, without a word", async (t) => {
+t.test("the file system's own errors are returned unchanged and not logged", async (t) => {
   const { translate, lines } = translator();
   t.equal(translate("lookup", new FsError("ENOENT", "x")), "ENOENT");
   t.equal(translate("read", new FsError("EIO", "x")), "EIO");
   t.same(lines, []);
 });
 
-t.test("everything else is EIO", async (t) => {
+t.test("any other error becomes EIO", async (t) => {
   const { translate, lines } = translator();
   for (const thrown of [new TypeError("bug"), "text", undefined, null, { errno: "ENOENT" }]) {
     t.equal(translate("read", thrown), "EIO");
@@ -41,7 +41,7 @@ t.test("everything else is EIO", async (t) => {
   t.match(lines[0], /error unexpected error, answered with EIO: read: TypeError: bug\\n/);
 });
 
-t.test("one bug is logged once, whatever its message says; another one as well", async (t) => {
+t.test("the same bug is logged once, whatever its message, and another bug is logged too", async (t) => {
   const { translate, lines } = translator();
   for (let offset = 0; offset < 10; offset++) translate("read", new TypeError(`bug at ${offset}`));
   t.equal(lines.length, 1);

@@ -5,7 +5,7 @@ import { MOUNT_TYPE, mountAt, readMounts } from "../../lib/fs/mounting/mountinfo
 import { createLog } from "../../lib/log.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
 
-t.test("what is mounted under the id of a mount that has ended is left alone", async (t) => {
+t.test("another mount that has the id of an ended mount is left alone", async (t) => {
   const path = await mountpointFor(t);
   t.match(await sh("mount", "-t", "tmpfs", "other", path), { code: 0 });
   const { id, parent } = mountAt(await readMounts(), path)!;

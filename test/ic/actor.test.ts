@@ -35,7 +35,7 @@ const byte = (value: number) => value.toString(16).padStart(2, "0");
 /** An unsigned LEB128 of so many bytes. */
 const longNumber = (bytes: number) => Buffer.concat([Buffer.alloc(bytes - 1, 0xff), Buffer.from([1])]);
 
-t.test("a reply is read as the interface says", async (t) => {
+t.test("a reply is decoded as the interface declares", async (t) => {
   const cycles = 2n ** 127n;
   const { status } = answering(IDL.encode([STATUS], [{ cycles, held: [1n, 2n] }]));
   t.match(await status(), { cycles, held: new BigUint64Array([1n, 2n]) });
@@ -48,7 +48,7 @@ t.test("a reply is read as the interface says", async (t) => {
   t.match(await later.status(), { cycles });
 });
 
-t.test("replies that cost a decoder seconds are refused before it gets them", async (t) => {
+t.test("replies that would keep a decoder busy for seconds are refused before it gets them", async (t) => {
   const many = { cycles: 1n, held: Array.from({ length: 90_000 }, (_, i) => BigInt(i)) };
   t.equal(
     (await answering(IDL.encode([STATUS], [many])).status()).held.length,

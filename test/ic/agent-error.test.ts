@@ -33,7 +33,7 @@ const PREFIX = "Error from Canister oeagv-5qaaa-aaaah-aar4q-cai: ";
 const HINT =
   "\nConsider gracefully handling failures from this canister or altering the canister to handle exceptions.";
 
-t.test("a trap is what the canister said", async (t) => {
+t.test("a trap's message is the canister's own text", async (t) => {
   const said = "not authorised: only the owner x may publish";
   for (const message of [
     `${PREFIX}Canister called \`ic0.trap\` with message: '${said}'`,
@@ -55,7 +55,7 @@ t.test("a trap is what the canister said", async (t) => {
   );
 });
 
-t.test("other rejections are their first line, and not too much of it", async (t) => {
+t.test("other rejections are cut to their first line, and to 500 characters", async (t) => {
   t.equal(rejected("Canister x not found\nmore").message, "Canister x not found");
   t.equal(rejected("y".repeat(10_000)).message.length, 500);
   const endless = `${"called `ic0.trap` with message: '".repeat(20_000)}x`;
@@ -64,7 +64,7 @@ t.test("other rejections are their first line, and not too much of it", async (t
   t.ok(process.cpuUsage(before).user < 1_000_000, "megabytes of one are not looked through again and again");
 });
 
-t.test("errors of HTTP, of the connection, and of others", async (t) => {
+t.test("errors of HTTP, of the connection, and other errors", async (t) => {
   t.match(http(503, "overloaded"), {
     name: "HttpStatusError",
     status: 503,
@@ -103,7 +103,7 @@ t.test("errors of HTTP, of the connection, and of others", async (t) => {
   t.equal(fromAgent("thrown text").message, "thrown text");
 });
 
-t.test("a signature of somebody else, whoever says so", async (t) => {
+t.test("a wrong signature is a SignatureError, whichever check finds it", async (t) => {
   for (const code of [
     new CertificateVerificationErrorCode("Invalid signature"),
     new QuerySignatureVerificationFailedErrorCode("aaaaa-aa"),
@@ -126,7 +126,7 @@ t.test("a gateway that does not know the canister", async (t) => {
   t.match(http(404, "not found"), { name: "HttpStatusError" });
 });
 
-t.test("a time that the network does not take", async (t) => {
+t.test("a request time that the network refuses is a ClockError", async (t) => {
   const wrong = /the network refuses the time of this request: set this host's clock, which says \d{4}-/;
   t.match(http(400, "Specified ingress_expiry not within expected range"), {
     name: "ClockError",
@@ -136,7 +136,7 @@ t.test("a time that the network does not take", async (t) => {
   t.match(fromAgent(agent), { name: "ClockError", message: wrong });
 });
 
-t.test("what is worth another attempt", async (t) => {
+t.test("errors that are worth another attempt, and errors that are not", async (t) => {
   const again: [string, Error][] = [
     ["too busy", http(429)],
     ["gateway down", http(502)],
@@ -159,7 +159,7 @@ t.test("what is worth another attempt", async (t) => {
   for (const [name, error] of final) t.notOk(isTransient(error), name);
 });
 
-t.test("how long to stay away", async (t) => {
+t.test("Retry-After says how long to wait, up to a minute", async (t) => {
   const asked = (value: string) => http(429, "", [["retry-after", value]]);
   const wanted = {
     "2": 2000,

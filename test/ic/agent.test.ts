@@ -27,7 +27,7 @@ const PREFIX = "4449444c016d7b0100";
 /** 64 MiB that gzip to 64 kB. */
 const PACKED = gzipSync(Buffer.alloc(64 << 20));
 
-t.test("a blob's Candid is what the general encoder writes, and is read again", async (t) => {
+t.test("a blob is encoded as by the general Candid encoder, and decoded again", async (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 127 }), (bytes) => {
       const general = Buffer.from(IDL.encode([BLOB], [bytes]));
@@ -93,7 +93,7 @@ const blobOf = (bytes: number) => new Uint8Array(IDL.encode([BLOB], [new Uint8Ar
 
 const replying = (body: unknown) => (response: ServerResponse) => response.end(Cbor.encode(body as never));
 
-t.test("a reply's bytes", async (t) => {
+t.test("a reply's bytes are returned", async (t) => {
   const { query } = await gateway(
     t,
     replying({ status: "replied", reply: { arg: blobArgument(Buffer.from("abc")) } }),
@@ -101,36 +101,33 @@ t.test("a reply's bytes", async (t) => {
   t.same(Buffer.from(await query()), Buffer.from("abc"));
 });
 
-t.test(
-  "each query tells of its own answer's bytes as they arrive, though all are under way at once",
-  async (t) => {
-    const held: ServerResponse[] = [];
-    const all = Promise.withResolvers<void>();
-    const { query } = await gateway(t, (response) => {
-      held.push(response);
-      if (held.length === 3) all.resolve();
-    });
-    const counts = [0, 0];
-    const answers = [...counts.map((_, i) => query((bytes) => (counts[i]! += bytes))), query()];
-    await all.promise;
-    // Each answer comes in two pieces. The second pieces come only when all answers have had their first.
-    const bodies = [1000, 200_000, 30].map((size) =>
-      Buffer.from(Cbor.encode({ status: "replied", reply: { arg: blobOf(size) } } as never)),
-    );
-    for (const [i, response] of held.entries()) response.write(bodies[i]!.subarray(0, 20));
-    for (const [i, response] of held.entries()) response.end(bodies[i]!.subarray(20));
-    const sizes = (await Promise.all(answers)).map(({ length }) => length);
-    t.same([...sizes].sort(), [1000, 200_000, 30].sort());
-    // The requests may reach the gateway in any order: each must be told of the bytes of its own answer.
-    const whole = new Map(bodies.map((body, i) => [[1000, 200_000, 30][i], body.length]));
-    t.same(
-      counts,
-      sizes.slice(0, 2).map((size) => whole.get(size)),
-    );
-  },
-);
+t.test("each of several concurrent queries reports the bytes of its own answer as they arrive", async (t) => {
+  const held: ServerResponse[] = [];
+  const all = Promise.withResolvers<void>();
+  const { query } = await gateway(t, (response) => {
+    held.push(response);
+    if (held.length === 3) all.resolve();
+  });
+  const counts = [0, 0];
+  const answers = [...counts.map((_, i) => query((bytes) => (counts[i]! += bytes))), query()];
+  await all.promise;
+  // Each answer comes in two pieces. The second pieces come only when all answers have had their first.
+  const bodies = [1000, 200_000, 30].map((size) =>
+    Buffer.from(Cbor.encode({ status: "replied", reply: { arg: blobOf(size) } } as never)),
+  );
+  for (const [i, response] of held.entries()) response.write(bodies[i]!.subarray(0, 20));
+  for (const [i, response] of held.entries()) response.end(bodies[i]!.subarray(20));
+  const sizes = (await Promise.all(answers)).map(({ length }) => length);
+  t.same([...sizes].sort(), [1000, 200_000, 30].sort());
+  // The requests may reach the gateway in any order: each must be told of the bytes of its own answer.
+  const whole = new Map(bodies.map((body, i) => [[1000, 200_000, 30][i], body.length]));
+  t.same(
+    counts,
+    sizes.slice(0, 2).map((size) => whole.get(size)),
+  );
+});
 
-t.test("a rejection", async (t) => {
+t.test("a rejection becomes a RejectError, with advice by its error code", async (t) => {
   const rejection = {
     status: "rejected",
     reject_code: 5,
@@ -167,7 +164,7 @@ t.test("a rejection", async (t) => {
   });
 });
 
-t.test("gateways that do not answer as they should", async (t) => {
+t.test("gateways that answer wrongly, or not at all", async (t) => {
   const cases: Record<string, [answer: (response: ServerResponse) => void, message: RegExp]> = {
     "no reply in it": [replying({ status: "replied" }), /not a blob/],
     "a reply of text": [replying({ status: "replied", reply: { arg: "abc" } }), /not a blob/],
@@ -210,7 +207,7 @@ t.test("gateways that do not answer as they should", async (t) => {
   }
 });
 
-t.test("a network of another time is not asked what time it is", async (t) => {
+t.test("a network whose clock differs is not asked for its time", async (t) => {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     request.resume();
@@ -241,7 +238,7 @@ t.test("a network of another time is not asked what time it is", async (t) => {
   t.ok(times("read_state") <= 4, "what was asked for, and for the signed queries the nodes' keys");
 });
 
-t.test("rejections that say nothing, or not in words", async (t) => {
+t.test("a rejection without a valid code and message is a FormatError", async (t) => {
   const good = { status: "rejected", reject_code: 5, reject_message: "no", error_code: "IC0503" };
   for (const fields of [
     { reject_message: undefined },

@@ -10,7 +10,7 @@ import {
   SYS_TRANSIENT,
 } from "../../lib/ic/call-errors.ts";
 
-t.test("what is worth another attempt is said by the class, whatever the words", async (t) => {
+t.test("whether an error is transient depends on its class and code, not on its words", async (t) => {
   const words = "HTTP status 404 Not Found: Canister not found, out of cycles";
   for (const error of [
     new NoAnswerError(words),

@@ -93,7 +93,7 @@ t.test("reads what the agent's encoder writes", async (t) => {
   );
 });
 
-t.test("says what is not as it was expected", async (t) => {
+t.test("errors name the field that is not as expected", async (t) => {
   const bytes = new Uint8Array(IDL.encode([INNER], [{ name: "a", sizes: [2n ** 60n] }]));
   t.throws(() => decodeRecords(bytes), { message: "the reply is not a list of records" });
   t.throws(() => decodeRecord(bytes).blob("name"), { message: "field name is not a blob" });
@@ -102,7 +102,7 @@ t.test("says what is not as it was expected", async (t) => {
   t.throws(() => large.size("n"), { message: "field n is not a size" });
 });
 
-t.test("hostile bytes cost nothing", async (t) => {
+t.test("hostile bytes are refused before anything large is built", async (t) => {
   const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
   // Each with the error's message, which shows what stopped the decoder: nothing larger was built.
   const tooLong = /has 2147483647 elements in a vector$/;
@@ -134,7 +134,7 @@ t.test("hostile bytes cost nothing", async (t) => {
     t.throws(() => decodeRecord(hex(bytes)), { name: "FormatError", message }, name);
 });
 
-t.test("a list is decoded in steps of few values, however they are nested", async (t) => {
+t.test("a list is decoded in small steps, however its values are nested", async (t) => {
   const BUSHY = IDL.Vec(IDL.Record({ key: IDL.Text, encodings: IDL.Vec(IDL.Record({ n: IDL.Nat8 })) }));
   const list = (elements: number, encodings: number) => {
     const element = { key: "k", encodings: Array.from({ length: encodings }, () => ({ n: 1 })) };

@@ -52,7 +52,7 @@ function ways(asked: () => Promise<unknown>): Record<string, () => Promise<unkno
   };
 }
 
-t.test("a rejection that the agent throws", async (t) => {
+t.test("a rejection that the agent throws becomes a RejectError", async (t) => {
   const rejected = ways(async () => {
     throw new AgentRejectError(new CertifiedRejectErrorCode(requestId, 5, SAID, "IC0503"));
   });
@@ -61,7 +61,7 @@ t.test("a rejection that the agent throws", async (t) => {
   }
 });
 
-t.test("a rejection of a call that was not taken", async (t) => {
+t.test("a rejection of a call that was not accepted", async (t) => {
   const body = { reject_code: 4, reject_message: "no more", error_code: "IC0406" };
   const refused = ways(async () => ({ requestId, response: { status: 200, body } }));
   for (const name of ["change", "replicated", "unverified"]) {
@@ -90,7 +90,7 @@ function slowly(agent: HttpAgent): HttpAgent {
   });
 }
 
-t.test("a call that goes on is asked for until it is done", async (t) => {
+t.test("a call that is still running is polled until it is done", async (t) => {
   const network = await startEmptyNetwork(t);
   const { rootKey } = network;
   const id = await network.install(TINY);
@@ -117,7 +117,7 @@ t.test("a call that goes on is asked for until it is done", async (t) => {
   });
 });
 
-t.test("a frozen canister, and how to thaw it, whichever way it was asked", async (t) => {
+t.test("the error for a frozen canister says how to thaw it, whichever way it was asked", async (t) => {
   const frozen = ways(async () => {
     const said = `Canister ${canister} is out of cycles`;
     throw new AgentRejectError(new CertifiedRejectErrorCode(requestId, 2, said, "IC0207"));
@@ -133,7 +133,7 @@ t.test("a frozen canister, and how to thaw it, whichever way it was asked", asyn
   }
 });
 
-t.test("no answer", async (t) => {
+t.test("a request without a usable answer", async (t) => {
   const failures: [thrown: Error, expected: Partial<HttpStatusError>][] = [
     [
       new TransportError(new HttpFetchErrorCode(new Error("no answer within 5 s"))),

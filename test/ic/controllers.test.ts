@@ -2,7 +2,7 @@ import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { decodeControllers } from "../../lib/ic/controllers.ts";
 
-t.test("controllers are decoded from what a subnet certifies, and from nothing else", async (t) => {
+t.test("controllers are decoded from a subnet's CBOR, and anything else is refused", async (t) => {
   const two = Buffer.from("d9d9f78241044102", "hex");
   t.same(
     decodeControllers(two).map((controller) => controller.toText()),

@@ -33,7 +33,7 @@ async function serve(t: Test, listener: Parameters<typeof createServer>[1]) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests: () => requests };
 }
 
-t.test("one that is silent, or where nobody listens, is not there", async (t) => {
+t.test("a silent network, or an address where nothing listens, is unreachable", async (t) => {
   const silent = await serve(t, () => {});
   await t.rejects(mustAnswer(resolveNetwork(silent.url), KEY), {
     name: "UserError",
@@ -52,7 +52,7 @@ t.test("one that is silent, or where nobody listens, is not there", async (t) =>
   });
 });
 
-t.test("where no name of the Internet is known, the network's own is not what is wrong", async (t) => {
+t.test("when even the IC's name does not resolve, the advice is not to correct --network", async (t) => {
   const error = Object.assign(new Error("getaddrinfo ENOTFOUND icp-api.io"), { code: "ENOTFOUND" });
   const { message, advice } = networkProblem(resolveNetwork("ic"), error);
   t.match(
@@ -63,20 +63,20 @@ t.test("where no name of the Internet is known, the network's own is not what is
   t.match(networkProblem(resolveNetwork("https://no.such.example"), error).advice, /correct --network/);
 });
 
-t.test("a connection that is cut off is a bad line's", async (t) => {
+t.test("a network that cuts the connection off counts as reachable", async (t) => {
   const { url, requests } = await serve(t, (request) => request.socket.destroy());
   await mustAnswer(resolveNetwork(url), KEY);
   t.equal(requests(), 1);
 });
 
-t.test("whatever answers is there", async (t) => {
+t.test("a server that answers, with whatever status, counts as reachable", async (t) => {
   for (const status of [200, 403, 502]) {
     const { url } = await serve(t, (_, response) => void response.writeHead(status).end("<html>"));
     await mustAnswer(resolveNetwork(url), KEY);
   }
 });
 
-t.test("the main network is named, also as the default", async (t) => {
+t.test("the error names the main network, even as the default", async (t) => {
   const error = unreachable(resolveNetwork("ic"), new NoAnswerError("getaddrinfo ENOTFOUND icp-api.io"));
   t.match(
     error.message,
@@ -84,7 +84,7 @@ t.test("the main network is named, also as the default", async (t) => {
   );
 });
 
-t.test("a local network that answers is hinted at", async (t) => {
+t.test("when a local network answers, the error suggests it", async (t) => {
   const local = resolveNetwork((await startEmptyNetwork(t)).url);
   const nobody = { ...local, url: "http://127.0.0.1:1" };
   const elsewhere = [
@@ -108,7 +108,7 @@ t.test("a local network that answers is hinted at", async (t) => {
   t.match(await withHint(absent, local), { message: /did you mean/ }, "or it has let it through");
 });
 
-t.test("a canister that is not there is an error that says so, however it is asked", async (t) => {
+t.test("the error for a missing canister says so, however it is asked", async (t) => {
   const { url, rootKey, agent: signing } = await startEmptyNetwork(t);
   const network = resolveNetwork(url);
   const agent = createAgent({ network, rootKey, verifyQuerySignatures: true, requestTimeout: 60_000 });

@@ -11,7 +11,7 @@ import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { server } from "./servers.ts";
 
-t.test("a loopback network that does not answer as one: what it is, and what to do", async (t) => {
+t.test("for a loopback server that is not a network, the error says what it is and what to do", async (t) => {
   const says = (status: number) => (response: ServerResponse) => response.writeHead(status).end("no");
   const cases: Record<string, [answer: (response: ServerResponse) => void, message: RegExp, path?: string]> =
     {
@@ -72,7 +72,7 @@ t.test("a loopback network that does not answer as one: what it is, and what to 
   }
 });
 
-t.test("TLS, and what is none", async (t) => {
+t.test("an untrusted certificate, and servers without TLS or HTTP", async (t) => {
   const directory = await temporaryDirectory(t);
   const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(directory, name)) as [string, string];
   const make = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
@@ -112,7 +112,7 @@ t.test("TLS, and what is none", async (t) => {
   });
 });
 
-t.test("nobody listens", async (t) => {
+t.test("an address where nothing listens", async (t) => {
   await t.rejects(rootKeyOf(resolveNetwork("http://127.0.0.1:1"), undefined), {
     message:
       /^no network answers at http:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\): start one with `icfs localnet`$/,

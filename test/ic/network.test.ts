@@ -91,7 +91,7 @@ t.test("several gateways of one network", async (t) => {
   });
 });
 
-t.test("a gateway that has not answered is not asked any longer than the others take", async (t) => {
+t.test("a silent gateway is asked only until another answers", async (t) => {
   const ended = Promise.withResolvers<void>();
   const silent = await server(t, (response) => void response.on("close", ended.resolve));
   const answers = await server(
@@ -103,7 +103,7 @@ t.test("a gateway that has not answered is not asked any longer than the others 
   await ended.promise;
 });
 
-t.test("the root key of several", async (t) => {
+t.test("the root key of several gateways", async (t) => {
   const otherKey = Uint8Array.from(IC_KEY).fill(7, -8);
   const saying = (rootKey: Uint8Array) => (response: ServerResponse) =>
     response.end(Cbor.encode({ root_key: Uint8Array.from(rootKey) } as never));
@@ -129,7 +129,7 @@ t.test("the root key of several", async (t) => {
   t.same(one.asked, [], "it is asked only where all are on this host");
 });
 
-t.test("the IC's key is built in, a loopback network's is asked for", async (t) => {
+t.test("the IC's root key is built in, and a loopback network's is fetched", async (t) => {
   t.same(Buffer.from(await rootKeyOf(resolveNetwork("ic"), undefined)), IC_KEY);
   const { url, asked } = await server(t, (response) =>
     response.end(Cbor.encode({ root_key: new Uint8Array(IC_KEY) } as never)),
@@ -140,7 +140,7 @@ t.test("the IC's key is built in, a loopback network's is asked for", async (t) 
   t.equal(asked.length, 1, "not when it is given");
 });
 
-t.test("any other network's is never asked for", async (t) => {
+t.test("any other network's root key is never fetched", async (t) => {
   const { port, asked } = await server(t, (response) => response.end());
   // This address reaches the server, but is not a loopback address.
   const network = resolveNetwork(`http://0.0.0.0:${port}`);
@@ -153,7 +153,7 @@ t.test("any other network's is never asked for", async (t) => {
   t.same(asked, []);
 });
 
-t.test("a given key: hexadecimal, or a file of hexadecimal or binary", async (t) => {
+t.test("a root key is given in hexadecimal, or as a file in hexadecimal or binary", async (t) => {
   const directory = await temporaryDirectory(t);
   const network = resolveNetwork("https://gateway.example");
   const files: Record<string, Buffer | string> = {
@@ -170,7 +170,7 @@ t.test("a given key: hexadecimal, or a file of hexadecimal or binary", async (t)
   }
 });
 
-t.test("what is not a key", async (t) => {
+t.test("invalid root keys are refused", async (t) => {
   const directory = await temporaryDirectory(t);
   const network = resolveNetwork("https://gateway.example");
   await mkdir(join(directory, "directory"));

@@ -37,7 +37,7 @@ const PROVED = {
   stderr: "",
 };
 
-t.test("by what the mount has kept, whether it is there or not", async (t) => {
+t.test("a boot is proved by the mount's cache, with --offline or without a network", async (t) => {
   await booted(1, "one");
   c.proxy.down = true;
   t.match(await explain(), PROVED);
@@ -51,7 +51,7 @@ t.test("by what the mount has kept, whether it is there or not", async (t) => {
   c.proxy.down = false;
 });
 
-t.test("a release that is not kept any more", async (t) => {
+t.test("a release that is no longer kept is proved by the network or a mirror", async (t) => {
   await c.publish({ kernel: "two" });
   await eventually("the mount has followed", async () => (await mounted.status()).release === 2);
   t.match(await explain(), PROVED, "the network has it");
@@ -68,7 +68,7 @@ t.test("a release that is not kept any more", async (t) => {
   c.proxy.down = false;
 });
 
-t.test("the last release, when the mount is gone", async (t) => {
+t.test("the last release is proved even after its mount is gone", async (t) => {
   await booted(2, "two");
   await mounted.umount();
   c.proxy.down = true;
@@ -86,7 +86,7 @@ t.test("the last release, when the mount is gone", async (t) => {
   }
 });
 
-t.test("boots --stale lists what it can compare when one machine's canister is gone", async (t) => {
+t.test("boots --stale compares the other machines when one machine's canister is gone", async (t) => {
   const origin = (id: string, content: string) => `${id} 1 ${headers.get(1)} ${sha256(content)} pxelinux.0`;
   const gone = { file: "/gone/pxelinux.0", origin: origin("aaaaa-aa", "loader\n") };
   const changed = {

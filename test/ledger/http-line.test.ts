@@ -23,7 +23,7 @@ const origin = (uri: string, more: Fields = {}) => {
   return parsed.kind === "whole" ? parsed.transfer.origin : parsed.kind;
 };
 
-t.test("what nginx says of a file", async (t) => {
+t.test("nginx's line for a file is parsed", async (t) => {
   t.same(parseHttpLine(line()), {
     kind: "whole",
     transfer: {
@@ -38,7 +38,7 @@ t.test("what nginx says of a file", async (t) => {
   });
 });
 
-t.test("what is asked for", async (t) => {
+t.test("the file, release and channel come from the URI", async (t) => {
   t.match(origin("/boot/linux"), { path: "boot/linux", release: undefined });
   t.match(origin("/"), { path: "index.html" });
   t.match(origin("/@stable/linux"), { path: "linux", channel: "stable" });
@@ -58,7 +58,7 @@ t.test("what is asked for", async (t) => {
     t.equal(origin(uri), "other", uri);
 });
 
-t.test("what is no whole file", async (t) => {
+t.test("partial answers, and answers without a file, are not whole transfers", async (t) => {
   t.equal(origin("/linux", { sent: "42429" }), "part");
   t.equal(origin("/linux", { status: "206" }), "part");
   t.equal(origin("/linux", { length: "-" }), "part");
@@ -66,7 +66,7 @@ t.test("what is no whole file", async (t) => {
   for (const fields of others) t.equal(origin("/linux", fields), "other");
 });
 
-t.test("hostile lines are none", async (t) => {
+t.test("hostile lines are refused", async (t) => {
   const fields: Fields[] = [
     { time: "30/Nov/2026:07:00:00" },
     { time: "2026-13-41T07:00:00Z" },
@@ -84,7 +84,7 @@ t.test("hostile lines are none", async (t) => {
   for (const one of lines) t.throws(() => parseHttpLine(one), { name: "FormatError" }, one.slice(0, 120));
 });
 
-t.test("what icfs writes, whatever a client has asked for", async (t) => {
+t.test("icfs writes a valid line, whatever a client has asked for", async (t) => {
   const answer = {
     ...{ time: Date.parse("2026-11-30T07:00:00.789Z"), address: "fd69::2", method: "GET", status: 200 },
     ...{ sent: 5, length: 5, sha256: SHA256, canister: CANISTER, release: 2, header: HEADER },

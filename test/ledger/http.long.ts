@@ -66,7 +66,7 @@ const logged = (log: string, requests: number) =>
     return text.split("\n").length > requests;
   });
 
-t.test("nginx before the canister's URL", async (t) => {
+t.test("nginx in front of the canister's URL", async (t) => {
   const stack = stackOf(t);
   const directory = join(c.directory, "nginx");
   await mkdir(directory);
@@ -150,7 +150,7 @@ t.test("a mount with --serve", async (t) => {
   });
 });
 
-t.test("logs that are none", async (t) => {
+t.test("a missing log is an error, and lines without meaning are counted", async (t) => {
   const log = join(c.directory, "hostile.log");
   t.match(await boots(log), { code: 1, stderr: /hostile.log: there is no such log/ });
   await writeFile(log, `\u{1b}[2J\nicfs-http x\n${"x".repeat(100_000)}\n${"\0".repeat(1000)}`);

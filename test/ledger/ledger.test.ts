@@ -40,7 +40,7 @@ async function problemsOf(log: string): Promise<string[]> {
     .map(({ number, problem }) => `${number}: ${problem}`);
 }
 
-t.test("a line", async (t) => {
+t.test("a line is parsed", async (t) => {
   const previous = "ef".repeat(32);
   t.same(parseLine(`${body({ file: "/srv/a%20b/%C3%A9", mac: MAC })} ${previous}`), {
     transfer: {
@@ -72,7 +72,7 @@ t.test("a line", async (t) => {
   t.equal(parseLine(`${body({ file: "/srv/%ff" })} -`).transfer.file, "/srv/%ff", "a name that is no UTF-8");
 });
 
-t.test("hostile lines are none", async (t) => {
+t.test("hostile lines are refused", async (t) => {
   const lines = [
     "",
     " ",
@@ -101,7 +101,7 @@ t.test("hostile lines are none", async (t) => {
   t.equal(parseMac("52:54:00:69:63"), undefined);
 });
 
-t.test("the chain", async (t) => {
+t.test("the chain shows changed, missing, added and exchanged lines", async (t) => {
   const lines = chained([0, 1, 2, 3, 4].map((i) => body({ time: at(i) })));
   const whole = lines.join("");
   t.same(await problemsOf(await logs({ log: whole })), []);
@@ -128,7 +128,7 @@ t.test("the chain", async (t) => {
   t.equal((await problemsOf(await logs({ log: Buffer.alloc(100_000) }))).length, 1, "no line end at all");
 });
 
-t.test("rotated logs are one chain with the log", async (t) => {
+t.test("rotated logs form one chain with the current log", async (t) => {
   const lines = chained([0, 1, 2, 3].map((i) => body({ time: at(i) })));
   const log = await logs({
     "log.2.gz": gzipSync(lines[0]! + lines[1]!),
@@ -152,7 +152,7 @@ t.test("rotated logs are one chain with the log", async (t) => {
   });
 });
 
-t.test("what the script writes is such a chain", async (t) => {
+t.test("the script writes a valid chain, across a rotation too", async (t) => {
   const log = await logs({});
   const file = join(directory, "a file, é");
   await writeFile(file, "12345");
@@ -182,7 +182,7 @@ t.test("what the script writes is such a chain", async (t) => {
   t.match(nowhere.stderr, "none/log");
 });
 
-t.test("what the script makes of a line that was cut off, and of a host without getfattr", async (t) => {
+t.test("the script continues after a truncated line, and reports a missing getfattr", async (t) => {
   const lines = chained([0, 1].map((i) => body({ time: at(i) })));
   const log = await logs({ log: `${lines[0]}${lines[1]!.slice(0, 50)}` });
   const env = { ...process.env, ICFS_BOOT_LOG: log, ICFS_LEASES: "/dev/null" };
@@ -205,14 +205,14 @@ t.test("what the script makes of a line that was cut off, and of a host without 
   t.match(await run(pen, args, { env }), said, "it was there before");
 });
 
-t.test("what the script makes of a full disk", async (t) => {
+t.test("the script reports a full disk", async (t) => {
   const env = { ...process.env, ICFS_BOOT_LOG: "/dev/full", ICFS_LEASES: "/dev/null" };
   const { code, stderr } = await run(PEN, ["tftp", "5", "127.9.9.9", "/srv/tftp/x"], { env });
   t.equal(code, 1);
   t.match(stderr, "icfs: the ledger misses /srv/tftp/x to 127.9.9.9: /dev/full cannot be written to");
 });
 
-t.test("an attribute that no mount has given", async (t) => {
+t.test("the script ignores an attribute of a wrong form", async (t) => {
   const log = await logs({});
   const tools = join(dirname(log), "tools");
   const pen = join(dirname(log), "pen");
@@ -230,7 +230,7 @@ t.test("an attribute that no mount has given", async (t) => {
   );
 });
 
-t.test("logrotate comes between opening and reading", async (t) => {
+t.test("a log is read correctly when logrotate runs between opening and reading", async (t) => {
   const lines = chained([0, 1, 2, 3].map((i) => body({ time: at(i) })));
   const log = await logs({ "log.1": lines[0]! + lines[1]!, log: lines[2]! });
   await using ledger = await openLedger(log);
@@ -252,7 +252,7 @@ t.test("logrotate comes between opening and reading", async (t) => {
   );
 });
 
-t.test("gzip is about to compress a log", async (t) => {
+t.test("a half-written .gz beside its log is ignored", async (t) => {
   const lines = chained([0, 1].map((i) => body({ time: at(i) })));
   const half = gzipSync(lines[0]!).subarray(0, 20);
   t.same(await problemsOf(await logs({ "log.1": lines[0]!, "log.1.gz": half, log: lines[1]! })), []);
@@ -275,7 +275,7 @@ function sketch(found: readonly Boot[]): string[] {
   );
 }
 
-t.test("boots", async (t: Test) => {
+t.test("transfers are grouped into boots", async (t: Test) => {
   t.same(
     sketch(
       await boots([
@@ -320,7 +320,7 @@ t.test("boots", async (t: Test) => {
   t.same(await boots([]), []);
 });
 
-t.test("boots of which some files come by HTTP, without a MAC", async (t: Test) => {
+t.test("HTTP transfers without a MAC belong to the machine that has their address", async (t: Test) => {
   const http = (seconds: number, file: string, address = "10.0.0.1") => ({
     time: at(seconds),
     file,
@@ -359,7 +359,7 @@ t.test("boots of which some files come by HTTP, without a MAC", async (t: Test) 
   );
 });
 
-t.test("several logs, in the order of time", async (t) => {
+t.test("several logs are merged in order of time", async (t) => {
   async function* log(...seconds: readonly number[]): AsyncGenerator<Transfer> {
     for (const second of seconds) yield parseLine(`${body({ time: at(second) })} -`).transfer;
   }
@@ -371,7 +371,7 @@ t.test("several logs, in the order of time", async (t) => {
   t.same(await all(inOrderOfTime([])), []);
 });
 
-t.test("100,000 lines, of as many machines, and of one that never ends", async (t) => {
+t.test("100,000 lines of as many machines need little memory, and an endless boot is split", async (t) => {
   async function* many(fields: (i: number) => Partial<Transfer>): AsyncGenerator<Transfer> {
     const { transfer } = parseLine(`${body()} -`);
     for (let i = 0; i < 100_000; i++) yield { ...transfer, ...fields(i) };

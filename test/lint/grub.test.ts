@@ -3,7 +3,7 @@ import { cpio, grubImage, kernel, linted, places } from "../support/linted.ts";
 
 const files = { "debian/linux": kernel("6.1.0"), "debian/initrd.gz": cpio(["init"]) };
 
-t.test("a configuration whose files are there, or may be elsewhere, has no findings", async (t) => {
+t.test("a configuration whose files exist, or may be elsewhere, has no findings", async (t) => {
   const config = `
 # comment with linux /gone
 set base=/debian
@@ -29,7 +29,7 @@ menuentry 'Unknown' { linux /$net_default_mac/linux }
   t.same(await places({ "grub/x86_64-efi/grub.cfg": "source /boot/grub/grub.cfg" }), [], "GRUB's own");
 });
 
-t.test("names of files that are not there, by line, and once for a menu", async (t) => {
+t.test("a missing file is reported by line, and only once for all entries that name it", async (t) => {
   const config =
     "menuentry a {\n linux /debian/Linux\n initrd /debian/initrd.gz /gone\n}\nmenuentry b {\n linux /debian/Linux\n}\nsource /more.cfg\nconfigfile $prefix/next.cfg";
   const findings = await linted({
@@ -93,7 +93,7 @@ t.test("reasonable configurations", async (t) => {
   t.same(await places({ "grub/grub.cfg": long }), [], "a hostile one");
 });
 
-t.test("an image of GRUB that does not find its configuration", async (t) => {
+t.test("a GRUB image that does not find its configuration", async (t) => {
   const at = (path: string, image: Buffer) => places({ "efi/grubx64.efi": image, [path]: "# nothing" });
   const missing = ["missing-config efi/grubx64.efi"];
   const plain = grubImage("/boot/grub");

@@ -27,7 +27,7 @@ function withExtraField(bytes: Buffer): Buffer {
   return Buffer.concat([head, Buffer.from([5, 0]), Buffer.from("extra"), bytes.subarray(10)]);
 }
 
-t.test("kernels and initrds that are whole and belong together", async (t) => {
+t.test("intact kernels and initrds that belong together", async (t) => {
   const linux = kernel("6.1.0-50-amd64");
   const early = Buffer.concat([cpio(["kernel/x86/microcode"]), Buffer.alloc(512)]);
   const initrds = {
@@ -71,7 +71,7 @@ function changed(bytes: Buffer, at: number): Buffer {
   return copy;
 }
 
-t.test("files that break off", async (t) => {
+t.test("truncated, empty and damaged files", async (t) => {
   const linux = kernel("6.1.0-50-amd64");
   const initrd = gzipSync(ARCHIVE);
   t.same(await places({ ...config, linux: linux.subarray(0, -100), initrd }), ["broken-image linux"]);
@@ -151,7 +151,7 @@ t.test("an initrd with another kernel's modules", async (t) => {
   );
 });
 
-t.test("initrds of which not all is known, and entries that boot the same", async (t) => {
+t.test("initrds that cannot be read completely, and entries that boot the same files", async (t) => {
   const linux = kernel("6.1.0-49-amd64");
   const two = { "pxelinux.cfg/default": "label a\n kernel linux\n append initrd=initrd,more" };
   t.same(await places({ ...two, linux, initrd: OTHER, more: XZ }), [], "the modules may be in the other");
@@ -165,7 +165,7 @@ t.test("initrds of which not all is known, and entries that boot the same", asyn
   t.same(others, [], "said of the first one");
 });
 
-t.test("kernels that are compressed, and others that say their version in their bytes alone", async (t) => {
+t.test("compressed kernels, and kernels that give their version only in their banner", async (t) => {
   const banner = Buffer.from(
     "Linux version %s\0Linux version 6.1.0-49-arm64 (debian-kernel@lists.debian.org) (gcc-12\n",
   );
@@ -214,7 +214,7 @@ t.test("kernels that are compressed, and others that say their version in their 
     t.ok((await places({ ...config, linux, initrd: cpio(["init"]) })).includes("broken-image linux"), name);
 });
 
-t.test("a deep tree is not walked down for each file", async (t) => {
+t.test("a deep tree is not walked from the top for each file", async (t) => {
   const directory = Array.from({ length: 200 }, () => "d").join("/");
   const files = Array.from({ length: 500 }, (_, i) => [`${directory}/${i}`, ""] as const);
   const boot = treeOf(Object.fromEntries([...files, ["link", { link: `${directory}/7` }]]));

@@ -2,7 +2,7 @@
 import t from "tap";
 import { cpio, kernel, places } from "../support/linted.ts";
 
-t.test("scripts name files beside them, and only what must be there is missed", async (t) => {
+t.test("names are relative to the script, and only required files are reported as missing", async (t) => {
   const files = { "debian/linux": kernel("6.1.0"), "debian/initrd.gz": cpio(["init"]) };
   const good = `#!ipxe
 dhcp || goto failed

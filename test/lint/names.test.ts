@@ -1,7 +1,7 @@
 import t from "tap";
 import { places } from "../support/linted.ts";
 
-t.test("names that machines cannot ask for", async (t) => {
+t.test("names that machines cannot request", async (t) => {
   const deep = `${"directory/".repeat(13)}boot.efi`;
   t.same(await places({ "a\\b": "x", [deep]: "x", "blank ": "x", "a b": "x", grün: "x" }), [
     "name a\\b",

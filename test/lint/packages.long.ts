@@ -33,7 +33,7 @@ async function unpack(directory: string, names: readonly string[]): Promise<void
   await run("sh", ["-c", script, "sh", ...names], { cwd: directory });
 }
 
-t.test("boot loaders: as their packages have them, and put together for a TFTP server", async (t) => {
+t.test("boot loaders as packaged, and assembled for a TFTP server", async (t) => {
   const directory = t.testdir({});
   await unpack(directory, LOADERS);
   for (const name of LOADERS) t.same(await found(join(directory, name)), [], name);
@@ -66,7 +66,7 @@ t.test("boot loaders: as their packages have them, and put together for a TFTP s
   ]);
 });
 
-t.test("netboot installers of three architectures", async (t) => {
+t.test("netboot installers for three architectures", async (t) => {
   const directory = t.testdir({});
   // `make setup` has installed the one for this machine.
   t.same(await found(IMAGES), []);

@@ -6,7 +6,7 @@ const LOADER = "Copyright\nPXELINUX 6.04 PXE 20200816\n";
 const CORE = elf(32);
 const boot = { "pxelinux.0": LOADER, "ldlinux.c32": CORE, linux: kernel("6.1.0"), initrd: cpio(["init"]) };
 
-t.test("a tree that boots has no findings, through links and with names in every form", async (t) => {
+t.test("a bootable tree has no findings, through links and with every form of name", async (t) => {
   const config = [
     "DEFAULT install",
     "LABEL install",
@@ -35,7 +35,7 @@ t.test("a tree that boots has no findings, through links and with names in every
   t.same(await places({ ...Object.fromEntries(below), "amd64/pxelinux.cfg/default": config }), []);
 });
 
-t.test("names of files that are not there", async (t) => {
+t.test("names of missing files", async (t) => {
   const config =
     "default a\nlabel a\n kernel vmlinuz\n append initrd=initrd.gz,more.gz\nlabel b\n linux LINUX\n initrd gone";
   const findings = await linted({ ...boot, "pxelinux.cfg/default": config });
@@ -138,7 +138,7 @@ t.test("reasonable trees", async (t) => {
   );
 });
 
-t.test("hostile trees take no time that anybody notices", async (t) => {
+t.test("hostile trees take little time and yield a limited number of short findings", async (t) => {
   const blanks = `kernel x${" ".repeat(900_000)}y`;
   const many = `path ${"a:".repeat(7000)}\n${Array.from({ length: 1000 }, (_, n) => `label ${n}\n kernel gone${n}\n`).join("")}`;
   const circle = Array.from({ length: 50 }, (_, n) => [
@@ -157,7 +157,7 @@ t.test("hostile trees take no time that anybody notices", async (t) => {
   ]);
 });
 
-t.test("configurations that no machine asks for", async (t) => {
+t.test("configurations that no machine requests", async (t) => {
   const config = "label a\n kernel linux";
   const findings = await linted({
     ...boot,

@@ -22,7 +22,7 @@ function treeOf(...paths: string[]): Tree {
   return Tree.of({ chunks: [], entries }, 0n);
 }
 
-t.test("what is a configuration", async (t) => {
+t.test("boot configurations are recognised by path and size", async (t) => {
   for (const path of [
     "pxelinux.cfg/default",
     "a/pxelinux.cfg/01-88-99",
@@ -38,7 +38,7 @@ t.test("what is a configuration", async (t) => {
   t.notOk(isBootConfiguration(file("grub.cfg", 1_000_000)), "too large for one");
 });
 
-t.test("the files it names, in its order", async (t) => {
+t.test("the files that a configuration names are found, in its order", async (t) => {
   const tree = treeOf(
     "pxelinux.cfg/default",
     "deb/linux",
@@ -72,7 +72,7 @@ t.test("the files it names, in its order", async (t) => {
   for (const [path, text, expected] of cases) t.same(named(path, text), expected, text);
 });
 
-t.test("a configuration that is made to be dear does not hold readers up", async (t) => {
+t.test("a maliciously expensive configuration does not hold up readers", async (t) => {
   const tree = treeOf("a", "grub.cfg");
   const links: Entry[] = Array.from({ length: 40 }, (_, i) => ({
     kind: "symlink",

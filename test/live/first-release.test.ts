@@ -7,7 +7,7 @@ import { AllChannels } from "../../lib/source/icfs/all-channels.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { madeUpChannels } from "../support/made-up-channels.ts";
 
-t.test("a deleted channel is not mounted again, even offline, until it is back", async (t) => {
+t.test("a deleted channel is not mounted again, even offline, until it exists again", async (t) => {
   process.env.XDG_STATE_HOME = await temporaryDirectory(t);
   const canister = madeUpChannels();
   canister.publish(3);

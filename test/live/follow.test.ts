@@ -44,7 +44,7 @@ function following(hydrate: FollowerOptions["hydrator"]["hydrate"], fixture = {}
   return { ...mounted, newest, follower };
 }
 
-t.test("what is live goes on being fetched when the next release is abandoned", async (t) => {
+t.test("when the next release is abandoned, fetching of the live release resumes", async (t) => {
   let begun = 0;
   const mayEnd = Promise.withResolvers<void>();
   const { live, onDisk, newest, follower } = following(async (_tree, progress, signal) => {
@@ -74,7 +74,7 @@ t.test("what is live goes on being fetched when the next release is abandoned", 
   t.match(live.now, { release: A, hydration: { filesDone: 1 } });
 });
 
-t.test("a release that is not what it says does not go live, and is not fetched again", async (t) => {
+t.test("a release that contradicts its manifest does not go live, and is fetched only once", async (t) => {
   let fetched = 0;
   const { live, logged, newest, follower } = following(async (_tree, progress) => {
     fetched += 1;
@@ -92,7 +92,7 @@ t.test("a release that is not what it says does not go live, and is not fetched 
   t.equal(follower.status().next, undefined);
 });
 
-t.test("what cannot be kept goes live anyway, to be read on demand", async (t) => {
+t.test("a release that cannot be kept still goes live, and is read on demand", async (t) => {
   const { live, logged, newest, follower } = following(async (_tree, progress) => {
     progress.filesDone = progress.files;
   });
@@ -104,7 +104,7 @@ t.test("what cannot be kept goes live anyway, to be read on demand", async (t) =
   t.ok(logged.some((line) => /is live \(it is read on demand\)/.test(line)));
 });
 
-t.test("a release whose proof could not be kept does not count as here, and that is said", async (t) => {
+t.test("a release whose proof cannot be kept does not count as kept, and the log says so", async (t) => {
   const { live, logged, broken, onDisk, follower } = following(async (_tree, progress) => {
     onDisk.add(keyOf(chunkOf("a")));
     progress.filesDone = progress.files;
@@ -121,7 +121,7 @@ t.test("a release whose proof could not be kept does not count as here, and that
 });
 
 t.test(
-  "a newest release that is withheld: what is live stays, the status says why, and the log once",
+  "when the newest release is withheld, the live one stays, and the status and one log line say why",
   async (t) => {
     const { live, logged, newest, follower } = following(async () => {});
     void follower.run();
@@ -152,7 +152,7 @@ t.test(
   },
 );
 
-t.test("a check that is under way at the end changes nothing", async (t) => {
+t.test("a check still under way when the follower ends changes nothing", async (t) => {
   let fetches = 0;
   const { live, newest, follower } = following(async () => {
     fetches += 1;

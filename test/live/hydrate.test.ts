@@ -67,16 +67,16 @@ async function order(turn: number, fails: (path: string) => boolean = () => fals
 const LOADERS = ["pxelinux.0", "pxelinux.cfg/default"];
 const NAMED = ["deb/linux", "deb/initrd.gz"];
 
-t.test("what machines boot from first, in the order of their configuration", async (t) => {
+t.test("files that machines boot from are fetched first, in the order of their configuration", async (t) => {
   t.same(await order(0), [...LOADERS, ...NAMED, "a", "b", "c", "d", "e"]);
 });
 
-t.test("each of that begins where this host's turn is", async (t) => {
+t.test("each group of files is fetched from this host's turn onwards", async (t) => {
   t.same(await order(0.5), [...LOADERS.toReversed(), ...NAMED.toReversed(), "c", "d", "e", "a", "b"]);
   t.same(await order(0.99), [...LOADERS.toReversed(), ...NAMED.toReversed(), "e", "a", "b", "c", "d"]);
 });
 
-t.test("what could not be fetched is asked for again", async (t) => {
+t.test("files that could not be fetched are tried again", async (t) => {
   const failed = new Set<string>();
   const once = (path: string) =>
     ["pxelinux.cfg/default", "deb/linux", "c"].includes(path) && !failed.has(path);
@@ -88,7 +88,7 @@ t.test("what could not be fetched is asked for again", async (t) => {
   t.same(all.toSorted(), Object.keys(FILES).toSorted());
 });
 
-t.test("it ends at once, also while a chunk takes its time", async (t) => {
+t.test("an abort ends hydration at once, even while a chunk is being fetched", async (t) => {
   const abort = new AbortController();
   const load = () => {
     setImmediate(() => abort.abort());

@@ -13,7 +13,7 @@ const attribute = (fileSystem: FileSystem, inode: number, name: string) =>
   Buffer.from(fileSystem.getxattr(inode, `user.icfs.${name}`)).toString();
 
 t.test(
-  "a switch: readers get the next release, and it is kept, from the moment at which the transport swaps",
+  "at a switch, readers get the next release once the transport swaps, and it is then kept",
   async (t) => {
     const swaps: (() => void)[] = [];
     const swapped = Promise.withResolvers<void>();
@@ -50,7 +50,7 @@ t.test(
   },
 );
 
-t.test("there is one switch at a time, each from what is live by then", async (t) => {
+t.test("switches happen one at a time, each from the release that is live by then", async (t) => {
   const swaps: (() => void)[] = [];
   const { live, fileSystem } = liveOf(first(), {
     transport: (swap) =>
@@ -93,7 +93,7 @@ t.test("a newer proof of the live release", async (t) => {
   t.strictSame(kept, [A]);
 });
 
-t.test("a snapshot, which is large, is kept again when more is known of it", async (t) => {
+t.test("a snapshot, which is large, is kept again only when more is known about it", async (t) => {
   const snapshot = releaseOf("snapshot", { verified: "node-signature" });
   const { live, kept, source } = liveOf(mountedOf(snapshot, treeOf(chunkOf("a"))));
   await live.renew({ ...snapshot });
@@ -108,7 +108,7 @@ t.test("a snapshot, which is large, is kept again when more is known of it", asy
   t.equal(kept.length, 2, "or when that is asked for, once");
 });
 
-t.test("what is too old opens no file", async (t) => {
+t.test("no file can be opened when the live release is too old", async (t) => {
   const old = { ...A, certifiedAt: new Date(Date.now() - 60_000) };
   const { live, logged } = liveOf(mountedOf(old, treeOf(chunkOf("a"))), { maxStale: 30_000 });
   for (let i = 0; i < 3; i++) {
@@ -121,7 +121,7 @@ t.test("what is too old opens no file", async (t) => {
   t.match(logged.slice(1), [/release 1 is proved again: files can be opened again/]);
   t.equal(logged.length, 2);
 
-  await t.test("by a certificate's clock, when this host's is behind", async (t) => {
+  await t.test("measured by a certificate's clock when this host's is behind", async (t) => {
     const { live } = liveOf(mountedOf(A, treeOf(chunkOf("a"))), { maxStale: 3600_000 });
     const later = new Date(Date.now() + 7200_000);
     await live.renew({ ...A, certifiedAt: later, verified: "node-signature" });
@@ -134,7 +134,7 @@ t.test("what is too old opens no file", async (t) => {
   });
 });
 
-t.test("what is reserved", async (t) => {
+t.test("the chunks of the live and next releases are reserved if there is room for both", async (t) => {
   const { live, pinned, pieces } = liveOf(first(), { capacity: 300 });
   const { tree } = live.now;
   t.equal(await live.reserve(next()), true, "a chunk of both counts once");
@@ -162,7 +162,7 @@ t.test("what is reserved", async (t) => {
   t.equal(await liveOf(first(), { disk: false, memory: 199 }).live.reserve(), false);
 });
 
-t.test("what is here", async (t) => {
+t.test("a tree is complete when its chunks are on disk, or in memory if there is no disk", async (t) => {
   const tree = treeOf(chunkOf("a"), chunkOf("b"));
   const { live, onDisk, inMemory } = liveOf(mountedOf(A, tree));
   for (const chunk of tree.chunks) inMemory.add(keyOf(chunk));
@@ -182,7 +182,7 @@ t.test("what is here", async (t) => {
   t.equal(await diskless.live.isHere(tree), true);
 });
 
-t.test("what stays in memory", async (t) => {
+t.test("a tree stays in memory if it leaves room for the next one, or if there is no disk", async (t) => {
   const tree = treeOf(chunkOf("a"), chunkOf("b"));
   t.equal(liveOf(first(), { memory: 400 }).live.staysInMemory(tree), true, "it leaves room for the next");
   t.equal(liveOf(first(), { memory: 399 }).live.staysInMemory(tree), false);
@@ -193,27 +193,24 @@ t.test("what stays in memory", async (t) => {
   );
 });
 
-t.test(
-  "whether this host can mount it again: what proves it, what its tree is made of, and pins are on disk",
-  async (t) => {
-    for (const what of ["proof", "manifest", "pins"] as const) {
-      const { live, broken } = liveOf(first());
-      await live.reserve();
-      await live.keep();
-      t.equal(live.isKept, true);
-      broken.add(what);
-      await live.switchTo(next(), () => t.equal(live.isKept, false, "not yet"));
-      t.equal(live.isKept, false, `without ${what}`);
-      broken.clear();
-      await live.renew(B);
-      await live.reserve();
-      t.equal(live.isKept, true, "as soon as there is room again");
-    }
-    const { live } = liveOf(first(), { disk: false });
-    t.equal(live.isKept, true, "without a disk nobody has asked for that");
-  },
-);
-t.test("a large release is reserved, and looked for, in steps: readers need not wait", async (t) => {
+t.test("a release can be mounted again once its proof, its manifest and its pins are on disk", async (t) => {
+  for (const what of ["proof", "manifest", "pins"] as const) {
+    const { live, broken } = liveOf(first());
+    await live.reserve();
+    await live.keep();
+    t.equal(live.isKept, true);
+    broken.add(what);
+    await live.switchTo(next(), () => t.equal(live.isKept, false, "not yet"));
+    t.equal(live.isKept, false, `without ${what}`);
+    broken.clear();
+    await live.renew(B);
+    await live.reserve();
+    t.equal(live.isKept, true, "as soon as there is room again");
+  }
+  const { live } = liveOf(first(), { disk: false });
+  t.equal(live.isKept, true, "without a disk nobody has asked for that");
+});
+t.test("a large release is reserved and looked up in steps, and readers need not wait", async (t) => {
   const chunks = Array.from({ length: 20_000 }, (_, i) => chunkOf(`large ${i}`));
   const { live, onDisk } = liveOf(mountedOf(A, treeOf(...chunks)), { capacity: 1e9 });
   for (const chunk of chunks) onDisk.add(keyOf(chunk));

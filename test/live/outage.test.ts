@@ -36,7 +36,7 @@ async function attempts(n: number, retry: number, error: Error) {
   return { result, made, warnings, said };
 }
 
-t.test("it goes on for as long as it may, and says so", async (t) => {
+t.test("attempts go on for as long as --retry allows, and the wait is reported", async (t) => {
   const refused = new Error("connect ECONNREFUSED 192.0.2.1:443");
   const warning =
     "the network has no answer that counts yet, trying again: connect ECONNREFUSED 192.0.2.1:443";
@@ -52,7 +52,7 @@ t.test("it goes on for as long as it may, and says so", async (t) => {
   t.ok(made >= 2 && made <= 10, `${made} attempts`);
 });
 
-t.test("only for what may be over soon", async (t) => {
+t.test("only errors that may soon be over are retried", async (t) => {
   const soon = [
     new NoAnswerError("no answer within 5 s"),
     new NoAnswerError("getaddrinfo EAI_AGAIN icp-api.io"),

@@ -42,14 +42,14 @@ function start(length = LENGTH) {
   return { clock, quiet: new Quiet(length, LONGEST, clock) };
 }
 
-t.test("nobody has been here", async (t) => {
+t.test("there is no wait when no file has been opened", async (t) => {
   const { clock, quiet } = start();
   const wait = waiting(quiet, clock);
   await clock.advance(1);
   t.same(wait.result, { quiet: true, waited: 0 });
 });
 
-t.test("a file that is open keeps it waiting, and so does one that was closed a moment ago", async (t) => {
+t.test("open files and recently closed files prolong the wait", async (t) => {
   const { clock, quiet } = start();
   quiet.opened();
   const wait = waiting(quiet, clock);
@@ -70,7 +70,7 @@ t.test("a file that is open keeps it waiting, and so does one that was closed a 
   t.match(wait.result, { quiet: true });
 });
 
-t.test("not for ever: what waits, waits from when it began", async (t) => {
+t.test("the wait is limited, counted from its beginning", async (t) => {
   const { clock, quiet } = start();
   quiet.opened();
   const wait = waiting(quiet, clock);
@@ -80,7 +80,7 @@ t.test("not for ever: what waits, waits from when it began", async (t) => {
   t.same(wait.result, { quiet: false, waited: LONGEST });
 });
 
-t.test("with no length nothing waits, whatever is open", async (t) => {
+t.test("with a quiet period of zero there is no wait, even if files are open", async (t) => {
   const { clock, quiet } = start(0);
   quiet.opened();
   const wait = waiting(quiet, clock);

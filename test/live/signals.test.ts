@@ -21,7 +21,7 @@ const PROGRAM = `
   console.log("ready");
 `;
 
-t.test("each signal asks for one thing, once there is a mount", async (t) => {
+t.test("each signal requests one action, once there is a mount", async (t) => {
   const [program, args] = plain(process.execPath, ["--input-type=module", "--eval", PROGRAM]);
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
   t.teardown(() => child.kill("SIGKILL"));

@@ -21,7 +21,7 @@ function accountOf(cycles: bigint, bytes = GIB) {
   return { account, world };
 }
 
-t.test("memory costs what it takes, while time passes", async (t) => {
+t.test("memory is charged by size and time", async (t) => {
   const { account, world } = accountOf(10_000_000n);
   t.equal(account.cycles, 10_000_000n);
   world.seconds += 10n;
@@ -39,7 +39,7 @@ t.test("memory costs what it takes, while time passes", async (t) => {
   t.equal(account.cycles, 0n, "and no more than is there");
 });
 
-t.test("what would not last for the freezing threshold is frozen", async (t) => {
+t.test("a canister whose cycles would not last for the freezing threshold is frozen", async (t) => {
   const month = PER_SECOND * DAY_S * 30n;
   const { account, world } = accountOf(month + PER_SECOND);
   t.equal(account.freezingLimit, month);
@@ -65,7 +65,7 @@ t.test("what would not last for the freezing threshold is frozen", async (t) => 
   t.equal(account.isFrozen, true, "of 90 days");
 });
 
-t.test("what things cost", async (t) => {
+t.test("ingress costs, and a balance that never falls below zero", async (t) => {
   t.equal(ingressCost(1000), 1_200_000n + 2_000_000n);
   const { account } = accountOf(5n);
   account.charge(3n);

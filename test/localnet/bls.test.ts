@@ -9,7 +9,7 @@ const { getPublicKey, hash, sign: signAsLibrary, Signature, verify } = bls12_381
 const SECRETS = 20;
 const LARGER_Y = 0x20;
 
-t.test("signatures and public keys are those of the library, byte for byte", async (t) => {
+t.test("signatures and public keys equal those of the library, byte for byte", async (t) => {
   const first: number[] = [];
   for (let i = 0; i < SECRETS; i++) {
     const secret = newSecret();
@@ -23,7 +23,7 @@ t.test("signatures and public keys are those of the library, byte for byte", asy
   t.same(new Set(first), new Set([0, LARGER_Y]));
 });
 
-t.test("a signature holds for its key and its message alone", async (t) => {
+t.test("a signature is valid only for its key and its message", async (t) => {
   const [secret, another] = [newSecret(), newSecret()];
   const message = randomBytes(46);
   const signature = sign(message, secret);

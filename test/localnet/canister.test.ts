@@ -58,7 +58,7 @@ async function newCounter(): Promise<{ id: Principal; counter: AnyActor }> {
 
 const { id, counter } = await newCounter();
 
-t.test("updates and queries, with every check of the agent", async (t) => {
+t.test("updates and queries pass every check of the agent", async (t) => {
   const before = (await counter.get!()) as bigint;
   t.equal(await counter.increment!(), before + 1n);
   t.equal(await counter.get!(), before + 1n);
@@ -99,7 +99,7 @@ t.test("asynchronous calls and polling", async (t) => {
   }
 });
 
-t.test("a trap takes everything back", async (t) => {
+t.test("a trap rolls everything back", async (t) => {
   const { id, counter } = await newCounter();
   await counter.increment!();
   await counter.store!(0n, Uint8Array.of(1, 2, 3));
@@ -181,7 +181,7 @@ t.test("another root key is refused", async (t) => {
   await actorOn(id, misled).increment!();
 });
 
-t.test("inspect_message decides over ingress", async (t) => {
+t.test("inspect_message can refuse ingress messages", async (t) => {
   // Motoko's inspect_message traps to refuse a call.
   const refused = await rejection(counter.refused!());
   t.match(refused, { code: 5, errorCode: "IC0503", message: /refuse/, certified: false });
@@ -197,19 +197,19 @@ t.test("calls between canisters", async (t) => {
   t.match(await counter.catchReject!(nobody), /Canister oeagv-5qaaa-aaaah-aar4q-cai not found/);
 });
 
-t.test("await commits; a trap after it takes back only what came after", async (t) => {
+t.test("await commits; a trap after it rolls back only later changes", async (t) => {
   const { counter } = await newCounter();
   t.match(await rejection(counter.awaitThenTrap!()), { message: /after await/ });
   t.equal(await counter.get!(), 1n);
   t.equal(await counter.transientCount!(), 1n, "the awaited call stays");
 });
 
-t.test("a call whose answer nobody takes does not end the one that makes it", async (t) => {
+t.test("a one-way call does not end the call that makes it", async (t) => {
   const { counter } = await newCounter();
   t.equal(await counter.tellThenAwait!(), 1n);
 });
 
-t.test("the management canister answers canisters", async (t) => {
+t.test("canisters can call the management canister", async (t) => {
   const first = Buffer.from(await counter.random!());
   t.equal(first.length, 32);
   t.not(Buffer.compare(first, Buffer.from(await counter.random!())), 0);
@@ -242,7 +242,7 @@ t.test("a stack overflow is a trap", async (t) => {
   t.equal(await counter.get!(), before);
 });
 
-t.test("an upgrade keeps what is stable", async (t) => {
+t.test("an upgrade keeps stable variables, stable memory and certified data", async (t) => {
   const { id, counter } = await newCounter();
   await counter.increment!();
   await counter.store!(0n, Uint8Array.of(4));
@@ -270,7 +270,7 @@ t.test("an upgrade keeps what is stable", async (t) => {
   t.same(await certifiedData(id, counter), []);
 });
 
-t.test("replies that are too large are rejects", async (t) => {
+t.test("replies that are too large are rejected", async (t) => {
   const { id, counter } = await newCounter();
   await counter.store!(BigInt(3 * MIB), Uint8Array.of(1));
   t.equal((await counter.load!(0n, BigInt(3 * MIB - 100))).length, 3 * MIB - 100);
@@ -289,7 +289,7 @@ t.test("replies that are too large are rejects", async (t) => {
   });
 });
 
-t.test("a canister that loops is ended and goes on from its last state", async (t) => {
+t.test("a canister in an endless loop is interrupted and continues from its last state", async (t) => {
   const impatient = await startNetwork(t, { messageTimeLimit: 5000 });
   const agent = await agentFor(impatient);
   const counter = actorOn(await deploy(agent, wasm), agent);

@@ -73,7 +73,7 @@ async function moduleHash(canister_id: Principal, on = ic): Promise<Uint8Array |
   return module_hash[0];
 }
 
-t.test("a module is put together from its chunks", async (t) => {
+t.test("a module is assembled from its chunks", async (t) => {
   const id = await newCanister();
   const hashes = await upload(id, TINY, 300);
   t.ok(hashes.length > 2, "several chunks");
@@ -95,7 +95,7 @@ t.test("a module is put together from its chunks", async (t) => {
   });
 });
 
-t.test("a chunk may come twice in a module, which may be compressed", async (t) => {
+t.test("a chunk may occur twice in a module, and the module may be compressed", async (t) => {
   const id = await newCanister();
   // A custom section of zeros, longer than two chunks.
   const length = 2000;
@@ -115,7 +115,7 @@ t.test("a chunk may come twice in a module, which may be compressed", async (t) 
   t.same(await moduleHash(id), sha256(compressed), "the hash is that of what was sent");
 });
 
-t.test("the store of another canister", async (t) => {
+t.test("chunks can come from another canister's store if the caller controls it", async (t) => {
   const store = await newCanister();
   const target = await newCanister();
   const hashes = await upload(store, TINY, 400);
@@ -135,7 +135,7 @@ t.test("the store of another canister", async (t) => {
   });
 });
 
-t.test("what is not the module that was said is not installed", async (t) => {
+t.test("a module that does not match the given hash is not installed", async (t) => {
   const id = await newCanister();
   const hashes = await upload(id, TINY, 400);
   const backwards = installation(id, hashes.toReversed());
@@ -146,7 +146,7 @@ t.test("what is not the module that was said is not installed", async (t) => {
   t.equal(await moduleHash(id), undefined);
 });
 
-t.test("only controllers use a chunk store", async (t) => {
+t.test("only controllers can use a chunk store", async (t) => {
   const id = await newCanister();
   const hashes = await upload(id, TINY, MIB);
   const theirs = management(await agentFor(network, stranger));
@@ -161,7 +161,7 @@ t.test("only controllers use a chunk store", async (t) => {
   t.same(await storedChunks(id), hexOf(hashes));
 });
 
-t.test("and the canister itself", async (t) => {
+t.test("a canister can use its own chunk store, but not that of another canister", async (t) => {
   const [CALL_NEW, APPEND, PERFORM, ARG_SIZE, ARG_COPY, REPLY, CALLBACK] = [0, 1, 2, 3, 4, 5, 6];
   const forwarding = assemble({
     imports: [

@@ -38,7 +38,7 @@ interface Status {
 const statusOf = async (id: Principal) => (await ic.canister_status!({ canister_id: id })) as Status;
 const freeze = (id: Principal) => ic.update_settings!({ canister_id: id, settings: freezingAfter(FOR_EVER) });
 
-t.test("an update costs what it takes to bring it in and to carry it out", async (t) => {
+t.test("an update is charged for its ingress and its execution", async (t) => {
   const id = await deploy(agent, TINY);
   const before = await statusOf(id);
   const started = performance.now();
@@ -58,7 +58,7 @@ t.test("an update costs what it takes to bring it in and to carry it out", async
   t.ok(again - (await statusOf(id)).cycles > executionCost(0), "a trap is not");
 });
 
-t.test("canister_status has what memory costs", async (t) => {
+t.test("canister_status gives the cost of memory", async (t) => {
   const { memory_size, idle_cycles_burned_per_day, settings } = await statusOf(await deploy(agent, TINY));
   t.ok(memory_size > 65_536n);
   t.equal(idle_cycles_burned_per_day, (memory_size * BigInt(PRICES.gibSecond) * 86_400n) / 1024n ** 3n);
@@ -97,7 +97,7 @@ t.test("a frozen canister answers neither queries nor updates until it is topped
   t.equal((await updateBytes(agent, id, "bump"))[15], 9);
 });
 
-t.test("a canister is made with a threshold, and what is none is refused", async (t) => {
+t.test("a canister can be created with a freezing threshold, and an invalid one is refused", async (t) => {
   const make = (settings: ReturnType<typeof freezingAfter>, amount: [] | [bigint]) =>
     ic.provisional_create_canister_with_cycles!({ amount, settings: [settings], specified_id: [] });
   const { canister_id } = (await make(freezingAfter(10n), [1234n])) as { canister_id: Principal };
@@ -109,7 +109,7 @@ t.test("a canister is made with a threshold, and what is none is refused", async
   t.match(await rejection(ic.install_code!(install)), { errorCode: "IC0207" }, "too poor for any code");
 });
 
-t.test("a canister spends cycles", async (t) => {
+t.test("a canister can deposit, attach and burn cycles", async (t) => {
   const spender = fileURLToPath(new URL("./canisters/spender/main.mo", import.meta.url));
   const id = await deploy(agent, compiled(spender));
   const { burn, attach, deposit } = Actor.createActor(

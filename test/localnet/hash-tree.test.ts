@@ -36,7 +36,7 @@ const tree = labels([
   ["j", leaf(bytes("J"))],
 ]);
 
-t.test("a client finds what a witness shows, under the same root", async (t) => {
+t.test("a client finds the paths of a witness, under the same root", async (t) => {
   const cut = witness(tree, [[bytes("b"), bytes("x")], [bytes("j")]]);
   t.same(cut.hash, tree.hash);
   t.same(Buffer.from(await reconstruct(received(cut))), tree.hash);
@@ -70,13 +70,13 @@ t.test("absence is proved by the neighbours", async (t) => {
   t.equal(lookup_path([bytes("h"), bytes("y")], received(empty)).status, LookupPathStatus.Absent);
 });
 
-t.test("neighbours do not show what is below them", async (t) => {
+t.test("neighbours do not reveal their contents", async (t) => {
   const cut = witness(tree, [[bytes("c")]]);
   t.equal(lookup(cut, [bytes("b"), bytes("x")]), undefined);
   t.equal(lookup(cut, [bytes("d")]), undefined);
 });
 
-t.test("what is at a path can be hidden, with its label, under the same root", (t) => {
+t.test("a path can be hidden, with its label, under the same root", (t) => {
   const hidden = withoutPath(tree, [bytes("b"), bytes("x")]);
   t.same(hidden.hash, tree.hash);
   t.equal(lookup(hidden, [bytes("b"), bytes("x")]), undefined);
@@ -86,7 +86,7 @@ t.test("what is at a path can be hidden, with its label, under the same root", (
   t.end();
 });
 
-t.test("any witness has the root of its tree and proves every path asked for", async () => {
+t.test("a witness has the root of its tree and proves every requested path", async () => {
   const label = fc.uint8Array({ minLength: 1, maxLength: 3 });
   fc.assert(
     fc.property(
@@ -126,7 +126,7 @@ function provesAbsence(tree: HashTree, label: Uint8Array): boolean {
   return nodes[next - 1]?.kind !== "pruned" && (nodes[next]?.kind ?? "end") !== "pruned";
 }
 
-t.test("a map of many labels is a tree like any other", async (t) => {
+t.test("a map of many labels makes a tree like any other", async (t) => {
   const map = new LabeledMap();
   t.equal(map.tree().kind, "empty");
   const ids = Array.from({ length: 500 }, (_, index) => Buffer.of(index * 7, index >> 8, index));

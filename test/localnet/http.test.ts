@@ -127,7 +127,7 @@ t.test("every version of the endpoints", async (t) => {
   t.equal(await counted(), before + 3);
 });
 
-t.test("old endpoints alone, and new ones alone", async (t) => {
+t.test("only old endpoints, and only new ones", async (t) => {
   const statuses = async (api: "old" | "new") => {
     const { url } = await startNetwork(t, { api });
     const found = [];
@@ -223,7 +223,7 @@ t.test("canister ranges in one leaf at the old endpoints, and in shards at the n
   t.same(ofSubnet.state, [false, true]);
 });
 
-t.test("@icp-sdk/core, with each of its checks, on the new endpoints alone", async (t) => {
+t.test("@icp-sdk/core passes all its checks on the new endpoints alone", async (t) => {
   const { url, rootKey } = await startNetwork(t, { api: "new" });
   const identity = Ed25519KeyIdentity.generate();
   const agent = HttpAgent.createSync({ host: url, rootKey, identity, retryTimes: 0 });
@@ -251,7 +251,7 @@ t.test("@icp-sdk/core, with each of its checks, on the new endpoints alone", asy
   await t.rejects(asked, /404/, "it finds nothing where there are none");
 });
 
-t.test("what is not there", async (t) => {
+t.test("unknown endpoints and unreadable requests are refused", async (t) => {
   t.equal((await post("/api/v5/canister/aaaaa-aa/query", new Uint8Array())).status, 404);
   t.equal((await post(canisterPath(4, "query"), new Uint8Array())).status, 404);
   t.equal((await post("/api/v2/canister/nonsense/query", new Uint8Array())).status, 400);
@@ -294,7 +294,7 @@ t.test("requests expire", async (t) => {
   t.equal(await counted(), before);
 });
 
-t.test("requests that do not have the form of requests", async (t) => {
+t.test("requests with malformed fields are refused", async (t) => {
   const key = { sender_pubkey: owner.getPublicKey().toDer(), sender_sig: new Uint8Array(64) };
   const delegated = (chain: unknown) => ({ content: callContent("bump"), ...key, sender_delegation: chain });
   for (const [envelope, text] of [
@@ -363,7 +363,7 @@ t.test("delegations", async (t) => {
   await t.rejects(call(60_000, [Principal.managementCanister()]), /not one of the delegation targets/);
 });
 
-t.test("the same request runs once", async (t) => {
+t.test("a repeated request runs only once", async (t) => {
   const before = await counted();
   const body = await signed(callContent("bump", { nonce: Uint8Array.of(9) }));
   const answers = await Promise.all([2, 3, 4, 3].map((version) => post(canisterPath(version, "call"), body)));
@@ -415,7 +415,7 @@ async function readState(
   return { status, found: verified.lookup_path(path).status };
 }
 
-t.test("who may read what", async (t) => {
+t.test("access to the state tree", async (t) => {
   const canister = id.toUint8Array();
   t.match(await readState(["time"]), { status: 200, found: "Found" });
   t.match(await readState(["canister", canister, "module_hash"]), { found: "Found" });
@@ -440,7 +440,7 @@ t.test("who may read what", async (t) => {
   });
 });
 
-t.test("a canister that is not there has no module, provably", async (t) => {
+t.test("a certificate proves that a nonexistent canister has no module", async (t) => {
   const nobody = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
   const path = ["canister", nobody.toUint8Array(), "module_hash"].map(
     (label) => new Uint8Array(Buffer.from(label)),
@@ -454,7 +454,7 @@ t.test("a canister that is not there has no module, provably", async (t) => {
   t.equal(verified.lookup_path(path).status, "Absent");
 });
 
-t.test("a clock that is wrong", async (t) => {
+t.test("a network clock that is ten minutes slow causes a clock error", async (t) => {
   const late = await startNetwork(t, { timeOffset: -10 * 60_000 });
   // With icfs's agent: core's own asks for the time again and again, without end.
   const hurried = createAgent({
@@ -468,7 +468,7 @@ t.test("a clock that is wrong", async (t) => {
   await t.rejects(state, { name: "ClockError" }, "requests of a correct clock expire too late for it");
 });
 
-t.test("weather changes nothing but the time", async (t) => {
+t.test("weather changes only the timing", async (t) => {
   const far = await startNetwork(t, { latency: 4, bandwidth: 20, updateLatency: 3 });
   const agent = await agentFor(far);
   const id = await deploy(agent, TINY);
@@ -477,7 +477,7 @@ t.test("weather changes nothing but the time", async (t) => {
   t.match(await agent.query(id, { methodName: "peek", arg: NO_ARGUMENT }), { status: "replied" });
 });
 
-t.test("options that make no sense", async (t) => {
+t.test("invalid options are refused", async (t) => {
   await t.rejects(startLocalNetwork({ port: -1 }), /port must be 0 to 65535/);
   await t.rejects(startLocalNetwork({ port: 70000 }), /port must be 0 to 65535/);
   await t.rejects(startLocalNetwork({ port: 0, latency: -1 }), /latency/);
@@ -487,7 +487,7 @@ t.test("options that make no sense", async (t) => {
   await t.rejects(startLocalNetwork({ port }), new RegExp(`port ${port} is in use .* give another port`));
 });
 
-t.test("closing ends what is running", async (t) => {
+t.test("closing the network ends running calls", async (t) => {
   const doomed = await startLocalNetwork({ port: 0 });
   const agent = await agentFor(doomed);
   const id = await deploy(agent, TINY);

@@ -47,7 +47,7 @@ t.test("a wasm32 canister: start, init, state, traps", async (t) => {
   t.same(await update(id, "caller"), Buffer.from((await agent.getPrincipal()).toUint8Array()));
 });
 
-t.test("memory that queries add is not there for updates", async (t) => {
+t.test("memory added by queries is not available to updates", async (t) => {
   const id = await deploy(agent, TINY);
   t.equal((await update(id, "size"))[14], 1);
   await query(id, "growQuery");
@@ -68,7 +68,7 @@ t.test("canister ids", async (t) => {
   t.match(await rejection(create(Principal.managementCanister())), { message: /not a canister id/ });
 });
 
-t.test("only controllers control", async (t) => {
+t.test("only controllers can manage a canister", async (t) => {
   const id = await deploy(agent, TINY);
   const theirs = management(await agentFor(network, stranger));
   const install = { mode: { reinstall: null }, canister_id: id, wasm_module: TINY, arg: NO_ARGUMENT };
@@ -131,7 +131,7 @@ t.test("installing, upgrading, uninstalling", async (t) => {
   t.same(module_hash, []);
 });
 
-t.test("a failed upgrade takes back what pre_upgrade wrote to stable memory", async (t) => {
+t.test("a failed upgrade rolls back what pre_upgrade wrote to stable memory", async (t) => {
   const saving = assemble({
     imports: [
       ["msg_reply", [], []],
@@ -211,7 +211,7 @@ t.test("heartbeats", async (t) => {
   t.ok((await beats()) > before, "it goes on");
 });
 
-t.test("what users may not call", async (t) => {
+t.test("users cannot call create_canister", async (t) => {
   t.match(await rejection(ic.create_canister!({ settings: [] })), {
     message: /no method 'create_canister' for users/,
   });

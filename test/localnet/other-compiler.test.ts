@@ -33,7 +33,7 @@ const query = async (id: Principal, method: string, argument = "") =>
 const update = async (id: Principal, method: string, argument: string | Uint8Array = "") =>
   (await updateBytes(agent, id, method, argument)).toString();
 
-t.test("what the module is", async (t) => {
+t.test("properties of the module", async (t) => {
   const module = rewriteModule(wasm);
   t.equal(module.memory64, false);
   t.equal(module.hasStart, true);
@@ -69,7 +69,7 @@ t.test("init, updates, queries and traps", async (t) => {
   t.match(await query(id, "cycles"), /^9999\d{10}$/, "of 100 T, what it has not spent");
 });
 
-t.test("memory that grows", async (t) => {
+t.test("growing memory", async (t) => {
   const id = await deploy(agent, wasm);
   const pages = Number(await update(id, "fill", "40"));
   t.ok(pages > 640, `${pages} pages`);
@@ -105,7 +105,7 @@ t.test("timers", async (t) => {
   t.match(numbers, /^1 1 /, "the timer's function has run");
 });
 
-t.test("calls to other canisters, and what becomes of them", async (t) => {
+t.test("calls to other canisters, with their replies, rejects and clean-up", async (t) => {
   const id = await deploy(agent, wasm);
   const other = await deploy(agent, wasm);
   await update(other, "put", "key=value");
@@ -121,7 +121,7 @@ t.test("calls to other canisters, and what becomes of them", async (t) => {
   t.equal(await relay(id, "cleanup"), "reply 7 <9>", "itself");
 });
 
-t.test("upgrades keep what is in stable memory, and --state all of it", async (t) => {
+t.test("upgrades keep stable memory, and --state keeps everything", async (t) => {
   const state = await temporaryDirectory(t);
   let network = await startNetwork(t, { state });
   let agent = await agentFor(network);

@@ -74,7 +74,7 @@ async function flip(file: string, at: number): Promise<void> {
   await writeFile(file, bytes);
 }
 
-t.test("a record that was not finished is cut off, wherever it ends", async (t) => {
+t.test("an unfinished record is cut off, wherever it ends", async (t) => {
   t.equal(await bumpsAfter(async () => {}), BUMPS);
   for (const [bumps, length] of journalLengths.entries()) {
     const next = journalLengths[bumps + 1];
@@ -89,7 +89,7 @@ t.test("a record that was not finished is cut off, wherever it ends", async (t) 
   }
 });
 
-t.test("after it was cut off, the journal goes on", async (t) => {
+t.test("the journal continues after a record has been cut off", async (t) => {
   const state = join(home, "cut");
   await cp(original, state, { recursive: true });
   await truncate(join(state, inCanister("journal")), journalLengths[3]! + 1000);
@@ -103,7 +103,7 @@ t.test("after it was cut off, the journal goes on", async (t) => {
   }
 });
 
-t.test("anything else that is wrong is an error that names the file", async (t) => {
+t.test("any other damage is an error that names the file", async (t) => {
   const journal = inCanister("journal");
   const damaged = async (file: string, change: (path: string) => Promise<void>, message = "cut short") => {
     const start = bumpsAfter((state) => change(join(state, file)));
@@ -145,7 +145,7 @@ t.test("anything else that is wrong is an error that names the file", async (t) 
   await damaged(module, (path) => rm(path), "no module");
 });
 
-t.test("what an interrupted start, creation or removal has left does not matter", async (t) => {
+t.test("leftovers of an interrupted start, creation or removal do no harm", async (t) => {
   const bumps = await bumpsAfter(async (state) => {
     await mkdir(join(state, "canisters", "rrkah-fqaaa-aaaaa-aaaaq-cai.new"));
     await writeFile(join(state, "keys.new"), "half");
@@ -159,25 +159,22 @@ t.test("what an interrupted start, creation or removal has left does not matter"
   await (await startLocalNetwork({ port: 0, state })).close();
 });
 
-t.test(
-  "a directory that others have made, or may write in, is not used: its keys would be theirs",
-  async (t) => {
-    const state = join(home, "of-another");
-    await mkdir(state, { mode: 0o777 });
-    await chmod(state, 0o777);
-    await t.rejects(startLocalNetwork({ port: 0, state }), {
-      name: "UserError",
-      message: /others can write to/,
-    });
-    await chmod(state, 0o700);
-    await chown(state, 65534, 65534);
-    await t.rejects(startLocalNetwork({ port: 0, state }), {
-      name: "UserError",
-      message: /of-another belongs to another user: choose another with --state/,
-    });
-    t.same(await readdir(state), []);
-  },
-);
+t.test("a directory that others own or can write in is not used, as its keys would be theirs", async (t) => {
+  const state = join(home, "of-another");
+  await mkdir(state, { mode: 0o777 });
+  await chmod(state, 0o777);
+  await t.rejects(startLocalNetwork({ port: 0, state }), {
+    name: "UserError",
+    message: /others can write to/,
+  });
+  await chmod(state, 0o700);
+  await chown(state, 65534, 65534);
+  await t.rejects(startLocalNetwork({ port: 0, state }), {
+    name: "UserError",
+    message: /of-another belongs to another user: choose another with --state/,
+  });
+  t.same(await readdir(state), []);
+});
 
 t.test("checkpoints", async (t) => {
   const heapPages = 300;

@@ -94,7 +94,7 @@ const sourceOf = ({ url, agent }: Running, canister: Principal) =>
 const counterOn = (agent: HttpAgent, canisterId: Principal): any =>
   Actor.createActor(() => counterService, { agent, canisterId });
 
-t.test(`${KILLS} kills lose nothing that was answered`, async (t) => {
+t.test(`${KILLS} kills lose nothing that was acknowledged`, async (t) => {
   let network = await start();
   const rootKey = network.agent.rootKey!;
   const counterId = await install(network.agent, counter);
@@ -185,7 +185,7 @@ t.test(`${KILLS} kills lose nothing that was answered`, async (t) => {
   await kill(network);
 });
 
-t.test("what was published is there after a kill, for hosts that have accepted it", async (t) => {
+t.test("published releases survive a kill, for hosts that have accepted them", async (t) => {
   let network = await start();
   const icfs = (...args: string[]) => run(BIN, args, { env: { ...env, ICFS_NETWORK: network.url } });
   const succeed = async (...args: string[]) => {

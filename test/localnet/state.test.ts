@@ -140,7 +140,7 @@ t.test("a restart keeps keys, canisters and everything in them", async (t) => {
   t.same([...(await ask(network, next, "peek"))].slice(0, 2), [0, 5]);
 });
 
-t.test("upgrades, reinstallations, emptied and deleted canisters", async (t) => {
+t.test("a restart keeps upgrades, reinstallations, uninstallations and deletions", async (t) => {
   const state = await temporaryDirectory(t);
   let network = await startNetwork(t, { state });
   const agent = await agentFor(network);
@@ -202,7 +202,7 @@ t.test("upgrades, reinstallations, emptied and deleted canisters", async (t) => 
   t.equal(files.filter((name) => name.startsWith("module-")).length, 1, "the old module is gone");
 });
 
-t.test("timers go on", async (t) => {
+t.test("timers survive a restart", async (t) => {
   const state = await temporaryDirectory(t);
   const thirtySeconds = [0x42, 0x80, 0xd8, 0x8e, 0xe1, 0xef, 0x00]; // i64.const 30 000 000 000
   const timed = assemble({
@@ -237,7 +237,7 @@ t.test("timers go on", async (t) => {
   t.same([...(await ask(network, id, "fired"))], [1], "once");
 });
 
-t.test("the directory", async (t) => {
+t.test("the state directory", async (t) => {
   const state = join(await temporaryDirectory(t), "a", "state");
   const network = await startNetwork(t, { state });
   const id = await deploy(await agentFor(network), TINY);
@@ -248,7 +248,7 @@ t.test("the directory", async (t) => {
   }
   t.equal((await stat(join(state, "keys"))).mode & 0o777, 0o600);
 
-  await t.test("is for one network", async (t) => {
+  await t.test("can be used by only one network at a time", async (t) => {
     const refusal = `${state} is in use by another local network (process ${process.pid})`;
     await t.rejects(startLocalNetwork({ port: 0, state }), { message: refusal });
     const args = ["localnet", "--port", "0", "--state", state];
@@ -257,14 +257,14 @@ t.test("the directory", async (t) => {
     t.equal((await ask(network, id, "peek"))[15], 7, "and the first one goes on");
   });
 
-  await t.test("is free again when its network could not start", async (t) => {
+  await t.test("is released when a network fails to start", async (t) => {
     await network.close();
     const { port } = new URL((await startNetwork(t)).url);
     await t.rejects(startLocalNetwork({ port: Number(port), state }), /is in use on/);
     await (await startNetwork(t, { state })).close();
   });
 
-  await t.test("must be empty, or one of ours", async (t) => {
+  await t.test("must be empty or hold a network's state", async (t) => {
     const directory = await temporaryDirectory(t);
     await mkdir(join(directory, "lock.d"));
     await writeFile(join(directory, "thesis.txt"), "all my work");
@@ -277,7 +277,7 @@ t.test("the directory", async (t) => {
     await t.rejects(startLocalNetwork({ port: 0, state: join(directory, "thesis.txt") }), /thesis\.txt/);
   });
 
-  await t.test("of a later format is left alone", async (t) => {
+  await t.test("is left alone if its format is newer", async (t) => {
     const directory = await temporaryDirectory(t);
     await writeFile(join(directory, "icfs-localnet"), "icfs localnet state, format 2\n");
     await t.rejects(

@@ -125,7 +125,7 @@ t.test("environment variables", async (t) => {
   t.equal((await query(id, "count"))[0], 0);
 });
 
-t.test("environment variables of a new canister, over a restart", async (t) => {
+t.test("environment variables of a new canister survive a restart", async (t) => {
   const state = await temporaryDirectory(t);
   let network = await startNetwork(t, { state });
   const ic = management(await agentFor(network));
@@ -142,7 +142,7 @@ t.test("environment variables of a new canister, over a restart", async (t) => {
   t.equal((await queryBytes(await agentFor(network), canister_id, "value", "A")).toString(), "kept");
 });
 
-t.test("clients that know nothing of environment variables leave them", async (t) => {
+t.test("clients that do not know of environment variables leave them unchanged", async (t) => {
   const id = await deploy(agent, wasm);
   await management(agent).update_settings!({ canister_id: id, settings: settings(variable("A", "1")) });
   const older = IDL.Record({ controllers: IDL.Opt(IDL.Vec(IDL.Principal)) });
@@ -163,7 +163,7 @@ t.test("composite queries", async (t) => {
   await t.rejects(updateBytes(agent, id, "composite"), /^IC0527: .* cannot be called as an update/);
 });
 
-t.test("a query knows whether it is called as one", async (t) => {
+t.test("a query method can tell whether it is called as a query", async (t) => {
   const id = await deploy(agent, wasm);
   t.equal((await query(id, "replicated"))[0], 0);
   t.equal((await updateBytes(agent, id, "replicated"))[0], 1);

@@ -14,7 +14,7 @@ import { assemble, I32, I64 } from "./assemble.ts";
 const store = [0x41, 0, 0x41, 5, 0x3a, 0, 0]; // memory[0] = 5
 const addToGlobal = [0x23, 0, 0x41, 1, 0x6a, 0x24, 0];
 
-t.test("a module is given the exports that saving and restoring it need", async (t) => {
+t.test("a module gets the exports needed for saving and restoring it", async (t) => {
   const bytes = assemble({
     imports: [["time", [I32], [I64]]],
     globals: [3, 4],
@@ -58,7 +58,7 @@ t.test("a module is given the exports that saving and restoring it need", async 
   t.equal(globals[0]!.value, 5);
 });
 
-t.test("what is no module is refused", async (t) => {
+t.test("bytes that are not a module are refused", async (t) => {
   t.throws(() => rewriteModule(Buffer.from("not wasm")), InvalidModuleError);
   t.throws(() => rewriteModule(new Uint8Array()), InvalidModuleError);
   const bytes = assemble({ imports: [], functions: [{ name: "f", body: [] }] });
@@ -67,7 +67,7 @@ t.test("what is no module is refused", async (t) => {
   }
 });
 
-t.test("what no canister may have is refused, and said", async (t) => {
+t.test("modules with features that canisters cannot have are refused, with the reason", async (t) => {
   const refused: [section: Record<number, number[]>, reason: RegExp][] = [
     [{ 5: [2, 0, 1, 0, 1] }, /more than one memory/],
     [{ 5: [1, 3, 1, 1] }, /memory that threads share/],

@@ -79,7 +79,7 @@ const wasm = assemble({
 const UNCHANGED = [1, 0, 1, 1, 2, 3, 4, 5, 0, 0xff];
 const CHANGED = [1, 0, 1, 11, 12, 13, 14, 5, 0, 0xff];
 
-t.test("tables, segments that are used once, references and numbers in globals", async (t) => {
+t.test("tables, passive segments, references and numeric globals", async (t) => {
   const state = await temporaryDirectory(t);
   let network = await startNetwork(t, { state });
   let agent = await agentFor(network);
@@ -108,7 +108,7 @@ t.test("tables, segments that are used once, references and numbers in globals",
   await look(CHANGED, "after a restart");
 });
 
-t.test("what a message that leaves nothing behind has added to memory is not there", async (t) => {
+t.test("memory added by a query or a trapped message is gone afterwards", async (t) => {
   const PAGE = [0x41, 0x80, 0x80, 4];
   const size = store(0, [0x3f, 0]);
   const grow = [...i32(1), 0x40, 0, 0x1a];

@@ -95,7 +95,7 @@ function withMemoryExport(bytes: Uint8Array): Uint8Array {
   ]);
 }
 
-t.test("every store does what it did, and is noted", async (t) => {
+t.test("every store works as before, and its page is noted", async (t) => {
   for (const [opcode, type] of STORES) {
     for (const [address, offset] of [
       [3, 0],
@@ -112,7 +112,7 @@ t.test("every store does what it did, and is noted", async (t) => {
   }
 });
 
-t.test("filling and copying", async (t) => {
+t.test("memory.fill and memory.copy", async (t) => {
   const fill = [...i32(PAGE + 5), ...i32(77), ...i32(2 * PAGE), 0xfc, 11, 0];
   const filled = run(fill);
   t.equal(Buffer.compare(filled.memory, reference(fill)), 0);
@@ -152,7 +152,7 @@ t.test("a store outside the memory still traps", async (t) => {
   }
 });
 
-t.test("SIMD stores: a vector, and its lanes", async (t) => {
+t.test("SIMD stores of vectors and their lanes", async (t) => {
   const vector = [0xfd, 12, ...Array.from({ length: 16 }, (_, index) => index + 1)];
   const stores: [kind: number, lane: number[]][] = [
     [11, []],
@@ -177,7 +177,7 @@ t.test("a module whose writes cannot be tracked stays as it is", async (t) => {
   t.ok(new WebAssembly.Module(module.binary));
 });
 
-t.test("the memory's size is what the module is told, and grows from there", async (t) => {
+t.test("the memory has the size that the module is told, and grows from there", async (t) => {
   // Each function stores what it is told at address 0.
   const sizes = (is64: boolean) => {
     const [constant, stored] = is64 ? [0x42, 0x37] : [0x41, 0x36];
@@ -224,7 +224,7 @@ t.test("the memory's size is what the module is told, and grows from there", asy
   }
 });
 
-t.test("instances are reusable as long as code changes memory and numbers only", async (t) => {
+t.test("instances are reusable if the code changes only memory and numbers", async (t) => {
   const isReusable = (body: number[]) =>
     rewriteModule(
       assemble({

@@ -31,7 +31,7 @@ function refusal(kind: keyof typeof READERS, text: string): string {
 const machine = (...lines: string[]) =>
   ["machines:", "- mac: 52:54:00:69:63:66", "  name: web-1", ...lines.map((line) => `  ${line}`)].join("\n");
 
-t.test("YAML: a machine's own variables, its group's and those of all", async (t) => {
+t.test("YAML: a machine's own variables, its group's and the defaults", async (t) => {
   const [db, web] = read(
     "yaml",
     `# A comment.
@@ -69,7 +69,7 @@ machines:
   });
 });
 
-t.test("what is written is what templates write", async (t) => {
+t.test("values reach templates as they are written", async (t) => {
   const [one] = read(
     "yaml",
     machine("a: 1.10", "b: 010", "c: 0x10", "d: 1e3", "e: 4", "f: yes", "g: 'true'", "h: true"),
@@ -88,12 +88,12 @@ t.test("what is written is what templates write", async (t) => {
   t.strictSame(other?.variables, { a: "1.10", b: 4, c: true });
 });
 
-t.test("JSON is YAML", async (t) => {
+t.test("JSON is read as YAML", async (t) => {
   const text = JSON.stringify({ machines: [{ mac: "52:54:00:69:63:66", name: "x", n: 1 }] });
   t.match(read("yaml", text), [{ name: "x", variables: { n: 1 } }]);
 });
 
-t.test("CSV: columns are variables, and an empty one is none", async (t) => {
+t.test("CSV: columns are variables, and an empty field sets none", async (t) => {
   const text =
     '\ufeff# Rack 7.\nmac,name,group,args\n52:54:00:69:63:67,b,web,"a ""b"", c"\n\n5254.0069.6366, a ,,\n';
   t.strictSame(
@@ -105,7 +105,7 @@ t.test("CSV: columns are variables, and an empty one is none", async (t) => {
   );
 });
 
-t.test("a MAC as it is written anywhere", async (t) => {
+t.test("a MAC address in any common notation", async (t) => {
   for (const mac of [
     "52:54:00:69:63:aB",
     "52-54-00-69-63-ab",
@@ -134,14 +134,14 @@ t.test("a MAC as it is written anywhere", async (t) => {
   t.match(read("yaml", "machines: [{mac: 001122334455, name: x}]"), [{ mac: "00:11:22:33:44:55" }]);
 });
 
-t.test("a MAC that is there twice, however it is written", async (t) => {
+t.test("a MAC address that occurs twice, in different notations", async (t) => {
   t.equal(
     refusal("csv", "mac,name\n52:54:00:69:63:66,a\n525400696367,b\n5254.0069.6366,c\n"),
     "hosts:4: the MAC 52:54:00:69:63:66 is in line 2 already: leave out one",
   );
 });
 
-t.test("all that is wrong is said, with its line", async (t) => {
+t.test("every problem is reported, with its line", async (t) => {
   t.equal(
     refusal(
       "yaml",
@@ -231,12 +231,12 @@ t.test("aliases are followed, and counted", async (t) => {
   t.match(refusal("yaml", machine("a: &a [*a]")), /a value is in more than 16 others/);
 });
 
-t.test("what YAML says of a line shows nothing of it", async (t) => {
+t.test("YAML errors do not reveal the contents of a line", async (t) => {
   t.notMatch(refusal("yaml", machine('password: "hunter2')), "hunter2");
   t.notMatch(refusal("yaml", machine("password: hunter2: x")), "hunter2");
 });
 
-t.test("files that are none", async (t) => {
+t.test("unusable files", async (t) => {
   const directory = await temporaryDirectory(t);
   const readFile = (name: string) =>
     readMachines({ file: join(directory, name), templates: undefined, allowSecrets: false });

@@ -44,7 +44,7 @@ function refusal(text: string, variables: Record<string, Value> = {}, path = "fi
 
 const KERNEL = { kernel: "d-i/linux", args: "console=ttyS0 --- url=http://x/$a;b" };
 
-t.test("the built-in ones", async (t) => {
+t.test("the built-in templates", async (t) => {
   t.same(made(BUILT_IN, [machine({ ...KERNEL, initrd: "d-i/initrd.gz" })], ["d-i/grub"]), {
     "pxelinux.cfg/01-52-54-00-69-63-66": `# web-1
 DEFAULT boot
@@ -69,7 +69,7 @@ boot
   });
 });
 
-t.test("the built-in ones with several initrds, or with nothing but a kernel", async (t) => {
+t.test("the built-in templates with several initrds, or with only a kernel", async (t) => {
   const several = made(BUILT_IN, [machine({ ...KERNEL, initrd: ["ucode", "d-i/initrd"] })], [""]);
   t.match(several["pxelinux.cfg/01-52-54-00-69-63-66"], "\n  INITRD ucode,d-i/initrd\n");
   t.match(several["grub.cfg-01-52-54-00-69-63-66"], "\n  initrd /ucode /d-i/initrd\n");
@@ -91,7 +91,7 @@ t.test("the built-in ones with several initrds, or with nothing but a kernel", a
   });
 });
 
-t.test("null takes a variable away, as if nobody had given it", async (t) => {
+t.test("null removes a variable, as if it had never been set", async (t) => {
   const none = { kernel: null };
   t.throws(() => made(BUILT_IN, [machine(none)]), { message: /pxelinux:4: there is no variable kernel/ });
   t.match(refusal("{{ rack }}", { rack: null }), "there is no variable rack");
@@ -100,7 +100,7 @@ t.test("null takes a variable away, as if nobody had given it", async (t) => {
   t.ok(files["d-i/grub/grub.cfg-01-52-54-00-69-63-66"]);
 });
 
-t.test("the built-in ones write what has several lines as one line, as loaders want it", async (t) => {
+t.test("the built-in templates write multi-line values on one line, as loaders need them", async (t) => {
   const args = "console=ttyS0\n  quiet\r\nro\n";
   const lines = made(BUILT_IN, [machine({ kernel: "linux\n", initrd: ["a\n", "b"], args })]);
   const line = made(BUILT_IN, [
@@ -110,7 +110,7 @@ t.test("the built-in ones write what has several lines as one line, as loaders w
   t.match(line["ipxe/52-54-00-69-63-66.ipxe"], " console=ttyS0 quiet ro\n");
 });
 
-t.test("what each machine has, and what is not HTML", async (t) => {
+t.test("every machine has some variables, and values are not escaped for HTML", async (t) => {
   t.equal(
     text(`{{ mac }} {{ mac_dashes }} {{ mac_bare }} {{ name }} [{{ group }}] {{ a }} \${net0/mac}`, {
       a: "<&\"'>",
@@ -124,7 +124,7 @@ t.test("what each machine has, and what is not HTML", async (t) => {
   );
 });
 
-t.test("what is missing, or no text, is said with its line", async (t) => {
+t.test("a variable that is missing or not text is reported with its line", async (t) => {
   t.equal(
     refusal("\n{{ kernal }}"),
     "T/file:2: there is no variable kernal: give it to the machine, to its group or in defaults (for web-1)",
@@ -140,14 +140,14 @@ t.test("what is missing, or no text, is said with its line", async (t) => {
   t.match(refusal("x", {}, "{{ rack }}/x"), "T/{{ rack }}/x: its name: there is no variable rack");
 });
 
-t.test("it reads no file, and makes the same at any time", async (t) => {
+t.test("templates cannot read files, and their output never varies", async (t) => {
   for (const tag of ["include 'x'", "render 'x'", "layout 'x'", "block x"])
     t.match(refusal(`{% ${tag} %}`), /T\/file:1: tag "\w+" not found/, tag);
   t.match(refusal('{{ "now" | date: "%s" }}'), "undefined filter: date");
   t.match(refusal("{{ a | sample }}", { a: [1, 2] }), "undefined filter: sample");
 });
 
-t.test("it ends", async (t) => {
+t.test("rendering stops at limits of memory and size", async (t) => {
   t.match(refusal("{% for i in (1..1000000000) %}x{% endfor %}"), "memory alloc limit exceeded");
   t.match(
     refusal(`{% for i in (1..90000) %}{{ a }}{% endfor %}`, { a: "x".repeat(100) }),
@@ -156,7 +156,7 @@ t.test("it ends", async (t) => {
   t.match(refusal(`{{ a }}`, { a: "x".repeat(1024 * 1024 + 1) }), "makes more than 1 MiB");
 });
 
-t.test("where its files go", async (t) => {
+t.test("the name of a template gives the paths of its files", async (t) => {
   t.same(made(one("x", "{{ rack }}/{{ name }}.cfg"), [machine({ rack: 7 })]), { "7/web-1.cfg": "x" });
   t.same(made(one("x", "{% if efi %}{{ name }}{% endif %}"), [machine()]), {}, "an empty name is not a file");
   t.same(made(one("x", "d/{% if efi %}{{ name }}{% endif %}"), [machine()]), {});
@@ -180,7 +180,7 @@ t.test("a secret in a template is found, and not shown", async (t) => {
   t.match(made(secret, [machine({ a: "hunter2" })], [], true).file, "hunter2");
 });
 
-t.test("of very many problems some are shown", async (t) => {
+t.test("only some of very many problems are shown", async (t) => {
   const many = Array.from({ length: 1000 }, (_, i) => machine({}, `web-${i}`));
   t.throws(() => made(one("{{ x }}"), many), {
     message: /^machines' files cannot be made:(\n {2}T\/file:1.*){20}\n {2}and more$/,

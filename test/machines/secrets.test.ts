@@ -41,7 +41,7 @@ for (const [what, text] of Object.entries(SECRETS))
     t.notMatch(secretInText(text)?.what, "hunter2");
   });
 
-t.test("names that say so", async (t) => {
+t.test("names that suggest a secret", async (t) => {
   for (const name of [
     "password",
     "root_password",
@@ -68,7 +68,7 @@ t.test("names that say so", async (t) => {
   t.ok(secretIn("tokens", ["hunter2"]), "of a list itself");
 });
 
-t.test("what is none", async (t) => {
+t.test("values and texts that are not secrets", async (t) => {
   const harmless: readonly (readonly [string, Value])[] = [
     ["ssh_key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGh bob@host"],
     ["key", "/etc/keys/host.pem"],
@@ -109,7 +109,7 @@ t.test("what is none", async (t) => {
     t.equal(secretInText(text), undefined, text);
 });
 
-t.test("a long text of nothing takes no time to speak of", async (t) => {
+t.test("a long text without secrets is scanned quickly", async (t) => {
   for (const text of [
     "\n",
     " ",
@@ -128,7 +128,7 @@ t.test("a long text of nothing takes no time to speak of", async (t) => {
     t.doesNotThrow(() => secretInText(text.repeat(1_000_000 / text.length)), text);
 });
 
-t.test("in a file: who has it and in which line, and never what it is", async (t) => {
+t.test("a secret in a file is reported with its owner and its line, but never shown", async (t) => {
   const directory = await temporaryDirectory(t);
   const file = join(directory, "hosts.yaml");
   await writeFile(

@@ -70,7 +70,7 @@ async function damage() {
   return [flipped!, zeros!].map((path) => path.slice(chunks.length + 1)).sort();
 }
 
-t.test("by their sizes", async (t) => {
+t.test("without --check, damaged chunks are found by their sizes", async (t) => {
   const hidden = await damage();
   t.match(
     await mirrored(),
@@ -89,7 +89,7 @@ t.test("by their sizes", async (t) => {
   t.match(mirrors.health(), [{ aside: { why: /arrived with other bytes/ } }]);
 });
 
-t.test("by --check", async (t) => {
+t.test("with --check, damaged chunks are found by their contents", async (t) => {
   t.match(await mirrored({ check: true }), { damaged: 2, fetchedChunks: 2 });
   t.same(await wrongChunks(), []);
   t.match(await mirrored({ check: true }), { damaged: 0, fetchedChunks: 0 });
@@ -100,7 +100,7 @@ t.test("by --check", async (t) => {
   t.same(await wrongChunks(), []);
 });
 
-t.test("links in place of its directories are refused: what is there may be another's", async (t) => {
+t.test("symbolic links in place of a mirror's directories are refused", async (t) => {
   const other = join(c.directory, "linked");
   for (const name of [".icfs", ".icfs/chunk", ".icfs/headers"]) {
     await rm(other, { recursive: true, force: true });
@@ -114,7 +114,7 @@ t.test("links in place of its directories are refused: what is there may be anot
   t.match(await mirrored({}, other), { fetchedChunks: 0 }, "the mirror itself may be elsewhere");
 });
 
-t.test("two at once", async (t) => {
+t.test("a second process at the same mirror is refused", async (t) => {
   const message = /^another process is at work in .*: wait until it has ended/;
   await MirrorDirectory.open(directory, async () => {
     await t.rejects(mirrored(), { name: "UserError", message });
@@ -124,7 +124,7 @@ t.test("two at once", async (t) => {
   t.match(await mirrored(), { fetchedChunks: 0 });
 });
 
-t.test("a release that was rolled back, after --prune", async (t) => {
+t.test("after --prune, a rollback fetches the removed chunks again", async (t) => {
   await c.publish({ f1: randomBytes(400_000) });
   t.match(await mirrored({ prune: true }), { newest: 2, removed: 2 });
   // As after `icfs rollback`: a release with the tree of an earlier one.
@@ -133,7 +133,7 @@ t.test("a release that was rolled back, after --prune", async (t) => {
   t.same(await wrongChunks(), []);
 });
 
-t.test("a copy of which the release has arrived, and not the rest", async (t) => {
+t.test("a copy of a mirror that has the newest release, but not yet the rest", async (t) => {
   const copy = join(c.directory, "copy");
   await cp(directory, copy, { recursive: true });
   const readBy = (named: boolean) => {
@@ -167,7 +167,7 @@ t.test("a copy of which the release has arrived, and not the rest", async (t) =>
   t.equal((await openTree(address, before, alone)).files, 8);
 });
 
-t.test("directories that have the names of its files give way", async (t) => {
+t.test("directories with the names of the mirror's files are replaced", async (t) => {
   await mirrored({ prune: true });
   const [chunk, other] = (await chunksOfRelease()).files;
   const [page] = (await readdir(join(directory, ".icfs/headers"))).map((name) =>

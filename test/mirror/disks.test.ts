@@ -55,7 +55,7 @@ t.test("a full disk", async (t) => {
   t.match(await mirrored(), { newest: 2, damaged: 0 });
 });
 
-t.test("a disk that is read-only", async (t) => {
+t.test("a read-only disk", async (t) => {
   await c.publish({ more: "more\n" });
   await mount("-o", "remount,ro");
   await t.rejects(mirrored(), { name: "UserError", message: /cannot write the mirror .*read-only|EROFS/i });

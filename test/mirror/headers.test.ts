@@ -86,7 +86,7 @@ t.test("a first run", async (t) => {
   t.same(await walked(2400), below(2400));
 });
 
-t.test("later runs ask for what is new", async (t) => {
+t.test("later runs request only what is new", async (t) => {
   const asked = await mirrored(2410);
   t.equal(asked.length, 4, "a page each, and one to see that it follows what was accepted");
   t.ok(
@@ -101,7 +101,7 @@ t.test("later runs ask for what is new", async (t) => {
   t.same(await mirrored(RELEASES), [], "nothing is new");
 });
 
-t.test("it does not go back", async (t) => {
+t.test("a mirror does not go back to an older release", async (t) => {
   await t.rejects(mirrored(2400), { message: /release 2400 is older than release 2500/ });
   process.env.XDG_STATE_HOME = join(directory, "state-of-another");
   const message = /^the mirror has release 2500 of .*, and the network says that 2400 is the newest/;

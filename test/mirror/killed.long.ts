@@ -32,7 +32,7 @@ async function readAlone(attempt: number): Promise<number> {
   return proven.header.number;
 }
 
-t.test("at each rename", async (t) => {
+t.test("a run killed at any rename leaves a valid mirror, and the next run continues", async (t) => {
   await c.publish({ a: "a\n" });
   t.match(await c.icfs(["mirror", c.id, directory]), { code: 0 });
   await c.publish({ b: "b\n".repeat(100_000), d: "d\n".repeat(200_000), e: "e\n".repeat(300_000) });

@@ -59,7 +59,7 @@ t.test("a first run", async (t) => {
   t.match(await alone("verify", c.id, c.tree), { code: 0 });
 });
 
-t.test("a second run fetches what is new", async (t) => {
+t.test("a second run fetches only what is new", async (t) => {
   t.match(await mirror(), { release: 1, fetchedChunks: 0, fetchedBytes: 0 });
   await c.publish({ small });
   const said = await mirror();
@@ -95,7 +95,7 @@ t.test("--prune", async (t) => {
   t.match(old, { code: 1, stderr: /release 1 of .* is not held any more/ });
 });
 
-t.test("killed in the middle, it has the release from before, and the next run completes it", async (t) => {
+t.test("a killed run leaves the previous release, and the next run completes the new one", async (t) => {
   await c.publish({
     ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`f${i}`, randomBytes(MiB + i)])),
   });
@@ -129,7 +129,7 @@ t.test("killed in the middle, it has the release from before, and the next run c
   t.match(await alone("verify", c.id, c.tree), { code: 0 });
 });
 
-t.test("the canister's own URL is a mirror as well", async (t) => {
+t.test("the canister's own URL can be used as a mirror", async (t) => {
   const url = `http://${c.id}.localhost:${new URL(c.url).port}`;
   const by = [...["--mirror", url, "--mirror-only", "--network", "http://127.0.0.1:9"], ...rootKey];
   const env = { ...c.env, XDG_STATE_HOME: join(c.directory, "state-of-a-third") };
@@ -152,7 +152,7 @@ t.test("an older release", async (t) => {
   t.equal(stdout, "large\npxelinux.0\nsmall\n");
 });
 
-t.test("what is not a mirror of the canister stays as it is", async (t) => {
+t.test("a directory that is not a mirror of the canister is left alone", async (t) => {
   const other = join(c.directory, "other");
   await mkdir(other);
   await writeFile(join(other, "index.html"), "a page");
@@ -184,7 +184,7 @@ t.test("what is not a mirror of the canister stays as it is", async (t) => {
   });
 });
 
-t.test("what systems and programs leave in directories of their own accord is nobody's file", async (t) => {
+t.test("entries that systems and programs add to directories are ignored and kept", async (t) => {
   const stick = join(c.directory, "stick");
   for (const name of ["System Volume Information", ".Trashes", ".fseventsd", "$RECYCLE.BIN", ".Trash-1000"]) {
     await mkdir(join(stick, name), { recursive: true });
@@ -208,7 +208,7 @@ t.test("what systems and programs leave in directories of their own accord is no
   }
 });
 
-t.test("one that is interrupted before anything has arrived leaves nothing", async (t) => {
+t.test("a run interrupted before anything has arrived leaves nothing behind", async (t) => {
   const parent = join(c.directory, "interrupted");
   let child: ChildProcess | undefined;
   let isMade = false;
@@ -230,7 +230,7 @@ t.test("one that is interrupted before anything has arrived leaves nothing", asy
   t.notOk(existsSync(parent));
 });
 
-t.test("a run that comes to nothing leaves nothing", async (t) => {
+t.test("a failed run leaves nothing behind", async (t) => {
   const parent = join(c.directory, "nothing");
   const refused = await c.icfs(["mirror", `${c.id}@999`, join(parent, "mirror")]);
   t.match(refused, { code: 1, stderr: /999/ });

@@ -20,7 +20,7 @@ const shows = (mount: Awaited<ReturnType<typeof c.mount>>, path: string, text: s
   eventually(`${path} is ${text}`, async () => (await sh("cat", mount.at(path))).stdout === text);
 const names = async (mountpoint: string) => (await sh("ls", mountpoint)).stdout;
 
-t.test("before there is a channel", async (t) => {
+t.test("before the first channel exists, the mount is empty", async (t) => {
   const without = await c.tryMount("--all-channels");
   t.match(without, { code: 1, stderr: /has no release yet/ });
   for (const number of [1, 2]) await c.publish({ version: `${number}\n`, "dir/large": large });
@@ -35,7 +35,7 @@ t.test("before there is a channel", async (t) => {
   await mount.umount();
 });
 
-t.test("what status, metrics and verify say of it", async (t) => {
+t.test("status, metrics and verify report each channel", async (t) => {
   await promote("canary", 2);
   const mount = await c.mount(...ALL, "--ready", "hydrated");
   const { mountpoint } = mount;
@@ -89,7 +89,7 @@ t.test("chunks come from mirrors", async (t) => {
   await mount.umount();
 });
 
-t.test("what is mounted in a channel's directory keeps it", async (t) => {
+t.test("a mount inside a deleted channel's directory keeps the directory", async (t) => {
   const mount = await c.mount(...ALL);
   t.equal((await sh("mount", "-t", "tmpfs", "none", mount.at("canary/dir"))).code, 0);
   t.equal((await sh("touch", mount.at("canary/dir/mine"))).code, 0);
@@ -104,7 +104,7 @@ t.test("what is mounted in a channel's directory keeps it", async (t) => {
   await mount.umount();
 });
 
-t.test("by mount(8), from fstab", async (t) => {
+t.test("mount(8) mounts all channels from fstab", async (t) => {
   const within = await mountNamespace(t, c.directory);
   const path = join(c.directory, "by-fstab");
   await mkdir(path);
@@ -123,7 +123,7 @@ t.test("by mount(8), from fstab", async (t) => {
   });
 });
 
-t.test("a canister that is no icfs canister", async (t) => {
+t.test("a canister that is not an icfs canister", async (t) => {
   const icboot = await startMountableIcboot(t);
   await icboot.fill({ file: "file\n" });
   t.match(await icboot.tryMount("--all-channels"), {

@@ -11,7 +11,7 @@ const HAS = {
   new: /^\/api\/v(3\/.*\/(query|read_state)|[24]\/.*\/call)$/,
 };
 
-t.test("a mount follows its canister whatever versions the gateway has by then", async (t) => {
+t.test("a mount follows its canister when the gateway changes its API versions", async (t) => {
   const c = await startMountable(t, { api: "both" });
   let gateway: keyof typeof HAS = "old";
   const answered = { old: 0, new: 0, refused: 0 };

@@ -19,7 +19,7 @@ const isRunning = (pid: number) =>
     () => false,
   );
 
-t.test("is live when the start says so, and ends by SIGTERM", async (t) => {
+t.test("a background mount is live when the start reports it, and SIGTERM ends it", async (t) => {
   const mountpoint = await mountpointFor(t);
   const logFile = join(t.testdir(), "log");
   const { pid, message } = await runInBackground({ argv: [FIXTURE, mountpoint], env: process.env, logFile });
@@ -32,7 +32,7 @@ t.test("is live when the start says so, and ends by SIGTERM", async (t) => {
   t.match(await readFile(logFile, "utf8"), /info SIGTERM: unmounting/);
 });
 
-t.test("the reason for a failure reaches the one who started it", async (t) => {
+t.test("the reason for a failure reaches the starting process", async (t) => {
   const mountpoint = await mountpointFor(t);
   const start = runInBackground({
     argv: [FIXTURE, `${mountpoint}/missing`],
@@ -42,7 +42,7 @@ t.test("the reason for a failure reaches the one who started it", async (t) => {
   await t.rejects(start, { name: "UserError", message: /missing does not exist/ });
 });
 
-t.test("Ctrl-C before it is ready leaves nothing mounted", async (t) => {
+t.test("Ctrl-C before the mount is ready leaves nothing mounted", async (t) => {
   const mountpoint = await mountpointFor(t);
   const logFile = join(t.testdir(), "log");
   const starter = spawn(process.execPath, [STARTER, "start", logFile, FIXTURE, mountpoint, "test", "never"]);

@@ -23,7 +23,7 @@ t.setTimeout(30 * HUNG);
 
 const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
 
-t.test("a mount from before goes on over an upgrade, and follows", async (t) => {
+t.test("a mount by an earlier version survives the canister's upgrade and follows releases", async (t) => {
   // The old program needs the IC's older endpoints.
   const wasm = new URL("../canister/before/third.wasm", import.meta.url);
   const c = await startCanister(t, { api: "both" }, wasm);

@@ -14,7 +14,7 @@ const MiB = 1024 * 1024;
 
 const c = await startMountable(t);
 
-t.test("a mount that cannot be made says why, and leaves nothing behind", async (t) => {
+t.test("a failed mount gives the reason and leaves nothing behind", async (t) => {
   const { icfs, id, url, directory } = c;
   const mountpoint = await mountpointFor(t);
   const refused = async (args: string[], message: RegExp, expected = 1) => {
@@ -44,37 +44,34 @@ t.test("a mount that cannot be made says why, and leaves nothing behind", async 
   );
 });
 
-t.test(
-  "--json says what is mounted; icfs umount ends the daemon, and a mount can be made again",
-  async (t) => {
-    const { icfs, id } = c;
-    const release = await c.publish({ a: "hello\n" });
-    const mountpoint = await mountpointFor(t);
-    for (let i = 0; i < 2; i++) {
-      const { stdout } = await icfs(["mount", id, mountpoint, "--json"]);
-      t.equal(stdout.trim().split("\n").length, 1, "one line");
-      const { pid, ...description } = JSON.parse(stdout);
-      t.match(description, {
-        canister: id,
-        mountpoint,
-        release,
-        header: /^[0-9a-f]{64}$/,
-        files: 1,
-        bytes: 6,
-      });
-      t.ok(isRunning(pid), "the daemon runs");
-      t.equal((await sh("cat", join(mountpoint, "a"))).stdout, "hello\n");
-      const unmounted = await icfs(["umount", mountpoint]);
-      t.equal(unmounted.code, 0, unmounted.stderr);
-      t.notOk(isRunning(pid), "the daemon has ended when icfs umount returns");
-    }
-    const again = await icfs(["umount", mountpoint]);
-    t.equal(again.code, 1);
-    t.match(again.stderr, /is not an icfs mount/);
-  },
-);
+t.test("--json describes the mount, icfs umount ends its daemon, and it can be mounted again", async (t) => {
+  const { icfs, id } = c;
+  const release = await c.publish({ a: "hello\n" });
+  const mountpoint = await mountpointFor(t);
+  for (let i = 0; i < 2; i++) {
+    const { stdout } = await icfs(["mount", id, mountpoint, "--json"]);
+    t.equal(stdout.trim().split("\n").length, 1, "one line");
+    const { pid, ...description } = JSON.parse(stdout);
+    t.match(description, {
+      canister: id,
+      mountpoint,
+      release,
+      header: /^[0-9a-f]{64}$/,
+      files: 1,
+      bytes: 6,
+    });
+    t.ok(isRunning(pid), "the daemon runs");
+    t.equal((await sh("cat", join(mountpoint, "a"))).stdout, "hello\n");
+    const unmounted = await icfs(["umount", mountpoint]);
+    t.equal(unmounted.code, 0, unmounted.stderr);
+    t.notOk(isRunning(pid), "the daemon has ended when icfs umount returns");
+  }
+  const again = await icfs(["umount", mountpoint]);
+  t.equal(again.code, 1);
+  t.match(again.stderr, /is not an icfs mount/);
+});
 
-t.test("bytes that are wrong on the way are fetched again", async (t) => {
+t.test("answers that are corrupted or lost are fetched again", async (t) => {
   const { proxy, tree } = c;
   await c.publish({ file: randomBytes(6 * MiB) });
   const { at } = await c.mount("--prefetch", "none", "--max-cache-size", "0");

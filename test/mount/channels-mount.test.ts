@@ -144,7 +144,7 @@ async function mounted(
   return { mount, root, inodeOf, read, text, shown, shows, names, looked, logged, end };
 }
 
-t.test("each directory follows its channel, forth and back, by one question for all", async (t) => {
+t.test("each directory follows its channel, forwards and back, with one request for all", async (t) => {
   const host = await newHost(t);
   const { canister } = host;
   const { mount, root, inodeOf, read, shows, looked, logged } = await mounted(t, host);
@@ -194,7 +194,7 @@ t.test("each directory follows its channel, forth and back, by one question for 
   t.ok(logged.some((line) => /^info stable: release 3 is live/.test(line)));
 });
 
-t.test("a directory waits for quiet by itself", async (t) => {
+t.test("each directory waits for quiet on its own", async (t) => {
   const host = await newHost(t);
   const { canister } = host;
   const { mount, root, inodeOf, shown, shows, looked } = await mounted(t, host, { quiet: 20 });
@@ -211,7 +211,7 @@ t.test("a directory waits for quiet by itself", async (t) => {
   await shows({ canary: 3, stable: 3 });
 });
 
-t.test("one that is new appears, and one that was deleted goes, when nobody has a file open", async (t) => {
+t.test("a new channel appears, and a deleted one disappears once nobody has a file open", async (t) => {
   const host = await newHost(t);
   const { canister } = host;
   const { mount, root, inodeOf, read, names, shows, looked, logged } = await mounted(t, host, { quiet: 20 });
@@ -259,7 +259,7 @@ t.test("one that is new appears, and one that was deleted goes, when nobody has 
   t.not(inodeOf("canary"), directory);
 });
 
-t.test("without the network: what was kept of each, and the others when it is back", async (t) => {
+t.test("without the network, kept releases are served, and the newest when it is back", async (t) => {
   const host = await newHost(t);
   const { canister } = host;
   const before = await mounted(t, host);
@@ -293,30 +293,27 @@ t.test("without the network: what was kept of each, and the others when it is ba
   });
 });
 
-t.test(
-  "of what was never kept nothing can be mounted offline; what was accepted as deleted is not",
-  async (t) => {
-    const host = await newHost(t);
-    const { canister } = host;
-    await t.rejects(mounted(t, host, { offline: true }), /nothing of .* is kept on this host/);
-    canister.failure = new Error("no answer");
-    await t.rejects(mounted(t, host), /no answer/);
-    canister.failure = undefined;
-    const before = await mounted(t, host);
-    await before.mount.hydrated;
-    canister.promote("stable", undefined);
-    await before.looked();
-    await before.shows({ canary: 2 });
-    await before.end();
-    const { heads } = canister.asked;
-    const offline = await mounted(t, host, { offline: true });
-    await offline.shows({ canary: 2 });
-    offline.mount.refresh();
-    t.equal(canister.asked.heads, heads);
-  },
-);
+t.test("offline, channels that were never kept or are known to be deleted cannot be mounted", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  await t.rejects(mounted(t, host, { offline: true }), /nothing of .* is kept on this host/);
+  canister.failure = new Error("no answer");
+  await t.rejects(mounted(t, host), /no answer/);
+  canister.failure = undefined;
+  const before = await mounted(t, host);
+  await before.mount.hydrated;
+  canister.promote("stable", undefined);
+  await before.looked();
+  await before.shows({ canary: 2 });
+  await before.end();
+  const { heads } = canister.asked;
+  const offline = await mounted(t, host, { offline: true });
+  await offline.shows({ canary: 2 });
+  offline.mount.refresh();
+  t.equal(canister.asked.heads, heads);
+});
 
-t.test("one that cannot be read is left out, and tried again; none at all is an error", async (t) => {
+t.test("an unreadable channel is left out and tried again, and it is an error if all are", async (t) => {
   const host = await newHost(t);
   const { canister } = host;
   canister.beforeManifest = async (number) => {
@@ -335,7 +332,7 @@ t.test("one that cannot be read is left out, and tried again; none at all is an 
   await t.rejects(mounted(t, { canister, cache }), /torn/);
 });
 
-t.test("a canister without channels: an empty directory, and what to do", async (t) => {
+t.test("a canister without channels gives an empty directory and advice", async (t) => {
   const host = { ...(await newHost(t)), canister: madeUpChannels() };
   const { mount, names, shows, looked, logged } = await mounted(t, host);
   t.same(names(), []);
@@ -354,7 +351,7 @@ t.test("a canister without channels: an empty directory, and what to do", async 
 });
 
 // A release takes six blocks, with the directories of its two chunks. Both releases together take eight.
-t.test("there has to be room for all of them", async (t) => {
+t.test("the cache must have room for all channels", async (t) => {
   const host = await newHost(t);
   const small = await mounted(t, host, {}, 7 * BLOCK);
   await small.mount.hydrated;

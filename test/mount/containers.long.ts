@@ -12,7 +12,7 @@ t.setTimeout(30 * HUNG);
 const KiB = 1024;
 const SLOW_DISK = fileURLToPath(new URL("../support/slow-disk.ts", import.meta.url));
 
-t.test("all are hydrated, at once, and mounted again without the network", async (t) => {
+t.test("containers hydrate at the same time, and mount again without the network", async (t) => {
   const c = await startMountable(t);
   const files = Array.from({ length: 12 }, (_, i) => [`file-${i}`, randomBytes(300 * KiB)] as const);
   await c.publish(Object.fromEntries(files));

@@ -32,7 +32,7 @@ t.test("another file system at the mountpoint is left alone", async (t) => {
   t.equal((await mountedAt(mountpoint))?.type, "tmpfs");
 });
 
-t.test("unfit mountpoints", async (t) => {
+t.test("unsuitable mountpoints", async (t) => {
   const directory = await mountpointFor(t);
   await writeFile(`${directory}/file`, "");
   t.teardown(() => unlink(`${directory}/file`));
@@ -44,7 +44,7 @@ t.test("unfit mountpoints", async (t) => {
   t.match(file.stderr(), /file is not a directory/);
 });
 
-t.test("a name that libfuse would take for options, or cut, mounts nothing", async (t) => {
+t.test("a name that is too long or has a control character mounts nothing", async (t) => {
   const mountpoint = await mountpointFor(t);
   const long = await serve(t, mountpoint, "x".repeat(2000));
   t.equal(await long.ended, 1);
@@ -55,7 +55,7 @@ t.test("a name that libfuse would take for options, or cut, mounts nothing", asy
   t.equal(await mountedAt(mountpoint), undefined);
 });
 
-t.test("files below the mount are hidden, and back afterwards", async (t) => {
+t.test("files below the mount are hidden, and reappear afterwards", async (t) => {
   const mountpoint = await mountpointFor(t);
   await writeFile(`${mountpoint}/old`, "old\n");
   t.teardown(() => unlink(`${mountpoint}/old`));
@@ -67,7 +67,7 @@ t.test("files below the mount are hidden, and back afterwards", async (t) => {
   t.equal((await sh("cat", `${mountpoint}/old`)).stdout, "old\n");
 });
 
-t.test("a mountpoint with a space and beyond ASCII, through a symlink", async (t) => {
+t.test("a mountpoint with a space and non-ASCII letters, through a symlink", async (t) => {
   const parent = await mountpointFor(t);
   const real = `${parent}/größe \\ 1`;
   await mkdir(real);
@@ -84,7 +84,7 @@ t.test("a mountpoint with a space and beyond ASCII, through a symlink", async (t
   t.equal(await served.ended, 0);
 });
 
-t.test("unmount: waits for the process", async (t) => {
+t.test("unmount waits for the mount's process", async (t) => {
   const mountpoint = await mountpointFor(t);
   const served = await serve(t, mountpoint);
   const { mount, pid, serverEnded } = await unmount(mountpoint, { lazy: false });
@@ -98,7 +98,7 @@ t.test("unmount: waits for the process", async (t) => {
   });
 });
 
-t.test("unmount: a busy mount stays, unless lazy", async (t) => {
+t.test("unmount leaves a busy mount alone, unless it is lazy", async (t) => {
   const mountpoint = await mountpointFor(t);
   const served = await serve(t, mountpoint);
   await occupy(t, `os.chdir("${mountpoint}")`);
@@ -109,7 +109,7 @@ t.test("unmount: a busy mount stays, unless lazy", async (t) => {
   t.equal(await served.ended, 0);
 });
 
-t.test("unmount: what is mounted inside, or on top", async (t) => {
+t.test("unmount with other mounts inside or on top", async (t) => {
   const mountpoint = await mountpointFor(t);
   const served = await serve(t, mountpoint);
   const local = `${mountpoint}/deep`;
@@ -144,7 +144,7 @@ t.test("unmount: what is mounted inside, or on top", async (t) => {
   t.match(again.stderr(), `what is mounted inside is unmounted too: ${local} (tmpfs)`);
 });
 
-t.test("unmount: a dead mount", async (t) => {
+t.test("unmount of a dead mount", async (t) => {
   const mountpoint = await mountpointFor(t);
   const served = await serve(t, mountpoint);
   served.process.kill("SIGKILL");
@@ -164,7 +164,7 @@ aboveTransports(t, "a mount that is hung does not hang the next one", async (t) 
   t.match(second.stderr(), /does not answer/);
 });
 
-t.test("a mount that is gone already does not take away what has come in its place", async (t) => {
+t.test("a mount that is already gone does not unmount what replaced it", async (t) => {
   const mountpoint = await mountpointFor(t);
   const first = await serve(t, mountpoint);
   // A process holds a file open, so that the mount's process lives on after a lazy umount.

@@ -27,7 +27,7 @@ const whole = await c.mount("--ready", "hydrated", ...SHORT, "--metrics", "127.0
 const partly = await c.mount("--prefetch", "none", "--cache-dir", join(c.directory, "other"), ...SHORT);
 await setFreezingThreshold(c.publisherAgent, c.canister, FOR_EVER);
 
-test("mounts serve what they have, and say why there is no more", async (t) => {
+test("mounts serve what they have, and report why they cannot fetch more", async (t) => {
   t.ok(await c.same(whole.mountpoint));
   for (const { status } of [whole, partly]) {
     await eventually("it has looked for a new release", async () => (await status()).problem !== undefined);
@@ -51,7 +51,7 @@ test("mounts serve what they have, and say why there is no more", async (t) => {
   t.match(await c.icfs(["status", partly.mountpoint]), { code: 0, stdout: FROZEN });
 });
 
-test("a host mounts again what it has kept, and no other does", async (t) => {
+test("a host can mount again what it has kept, and a fresh host cannot mount", async (t) => {
   const again = await c.mount();
   t.match(again.said.stderr, new RegExp(`serves what was kept on this host, .*${FROZEN.source}`));
   t.ok(await c.same(again.mountpoint));
@@ -60,7 +60,7 @@ test("a host mounts again what it has kept, and no other does", async (t) => {
   t.match(fresh, { code: 1, stderr: FROZEN });
 });
 
-test("commands say so", async (t) => {
+test("commands report that the canister is out of cycles", async (t) => {
   await writeFile(join(c.tree, "new"), "new\n");
   const commands: Record<string, string[]> = {
     publish: [c.tree, c.id],
@@ -99,7 +99,7 @@ const OUT_OF_CYCLES = {
   ),
 };
 
-test("a gateway's word for it, which it takes back, ends no publication", async (t) => {
+test("a gateway's passing claim that cycles have run out does not end a publication", async (t) => {
   await setFreezingThreshold(c.publisherAgent, c.canister, 1n);
   let calls = 0;
   // The first calls, for chunks and for the release, get that answer, and each of them is repeated.
@@ -110,7 +110,7 @@ test("a gateway's word for it, which it takes back, ends no publication", async 
   t.ok(calls >= 2, `${calls} calls`);
 });
 
-test("a publication during which that happens ends when it has been said for long enough", async (t) => {
+test("a publication fails once the canister has been frozen for long enough", async (t) => {
   await writeFile(join(c.tree, "larger"), randomBytes(8 * 1024 * 1024));
   let freezing: Promise<void> | undefined;
   c.proxy.fault = (path) => {
@@ -125,7 +125,7 @@ test("a publication during which that happens ends when it has been said for lon
   t.match(result, { stderr: TOP_UP });
 });
 
-test("topped up, by anybody, all goes on", async (t) => {
+test("after a top-up, mounts and publications continue", async (t) => {
   await topUp(c.publisherAgent, c.canister, FOR_EVER << 30n);
   t.equal(await c.publish({ new: "new\n" }), 3);
   for (const { mountpoint, status } of [whole, partly]) {

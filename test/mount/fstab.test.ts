@@ -55,7 +55,7 @@ async function umount(t: Test, path: string): Promise<void> {
   await eventually("its daemon has ended", () => daemonOf(path).length === 0);
 }
 
-t.test("mount -a, again, mount DIR, remount, umount DIR", async (t) => {
+t.test("mount -a twice, mount DIR, remount, umount DIR", async (t) => {
   const [a, b, later] = [await mountpoint("a"), await mountpoint("b"), await mountpoint("later")];
   const file = await fstab(
     "# boot files",
@@ -93,7 +93,7 @@ t.test("mount -a, again, mount DIR, remount, umount DIR", async (t) => {
   await umount(t, a);
 });
 
-t.test("a user's own mount, by the option `user`", async (t) => {
+t.test("a user's own mount with the option `user`", async (t) => {
   const home = await mountpoint("home");
   const path = join(home, "mnt");
   await chmod(directory, 0o755);
@@ -114,7 +114,7 @@ t.test("a user's own mount, by the option `user`", async (t) => {
   await eventually("its daemon has ended", () => daemonOf(path).length === 0);
 });
 
-t.test("mirrors, in their order, with no network", async (t) => {
+t.test("mirrors are used in their order, without the network", async (t) => {
   const path = await mountpoint("mirrored");
   const mirror = join(directory, "a mirror");
   t.match(await c.icfs(["mirror", id, mirror]), { code: 0 });
@@ -171,7 +171,7 @@ async function hostile(at: string): Promise<string[]> {
   ];
 }
 
-t.test("nothing that a mount runs comes from the environment of mount(8)'s caller", async (t) => {
+t.test("a mount loads nothing from the environment of mount(8)'s caller", async (t) => {
   const path = await mountpoint("hostile");
   const at = await mountpoint("of-a-user");
   await chmod(at, 0o777);
@@ -184,7 +184,7 @@ t.test("nothing that a mount runs comes from the environment of mount(8)'s calle
   await umount(t, path);
 });
 
-t.test("a user's mount by the option `user` is the user's own, without any right of root's", async (t) => {
+t.test("a user's mount with the option `user` has none of root's rights", async (t) => {
   const path = await mountpoint("of-root");
   const at = await mountpoint("of-a-user-as-well");
   await chmod(at, 0o777);
@@ -203,68 +203,61 @@ t.test("a user's mount by the option `user` is the user's own, without any right
   t.notOk((await readdir(at)).includes("preloaded"));
 });
 
-t.test(
-  "mount -t icfs: read-only when nothing is said, refused when rw is, and mount's own exit codes",
-  async (t) => {
-    const path = await mountpoint("by-hand");
-    const mount = (...args: string[]) => within("mount", ...args);
-    t.same(await mount("-t", "icfs", id, path, "-o", NETWORK), silent);
-    t.match((await within("findmnt", "-n", "-o", "VFS-OPTIONS", path)).stdout, /^ro,/);
-    t.match(await mount("-t", "icfs", id, path, "-o", NETWORK), {
-      code: 32,
-      stderr: /is already mounted at/,
-    });
-    await umount(t, path);
-    t.match(await mount("-v", "-t", "fuse.icfs", id, path, "-o", NETWORK), {
-      code: 0,
-      stdout: new RegExp(`^mounted release 1 of ${id} at ${path}: 2 files`),
-    });
-    await umount(t, path);
-    t.same(await mount("-f", "-t", "icfs", id, path, "-o", NETWORK), silent, "-f");
-    t.same(
-      await mount("-t", "icfs", id, path, "-o", `exec,noexec,${NETWORK}`),
-      silent,
-      "the last one counts",
-    );
-    t.match(await mount("-o", "remount,exec", path), { code: 1, stderr: /say noexec instead of exec/ });
-    await umount(t, path);
+t.test("mount -t icfs is read-only by default, refuses rw, and returns mount's own exit codes", async (t) => {
+  const path = await mountpoint("by-hand");
+  const mount = (...args: string[]) => within("mount", ...args);
+  t.same(await mount("-t", "icfs", id, path, "-o", NETWORK), silent);
+  t.match((await within("findmnt", "-n", "-o", "VFS-OPTIONS", path)).stdout, /^ro,/);
+  t.match(await mount("-t", "icfs", id, path, "-o", NETWORK), {
+    code: 32,
+    stderr: /is already mounted at/,
+  });
+  await umount(t, path);
+  t.match(await mount("-v", "-t", "fuse.icfs", id, path, "-o", NETWORK), {
+    code: 0,
+    stdout: new RegExp(`^mounted release 1 of ${id} at ${path}: 2 files`),
+  });
+  await umount(t, path);
+  t.same(await mount("-f", "-t", "icfs", id, path, "-o", NETWORK), silent, "-f");
+  t.same(await mount("-t", "icfs", id, path, "-o", `exec,noexec,${NETWORK}`), silent, "the last one counts");
+  t.match(await mount("-o", "remount,exec", path), { code: 1, stderr: /say noexec instead of exec/ });
+  await umount(t, path);
 
-    const file = await fstab(`${id} ${path} icfs rw,${NETWORK} 0 0`);
-    const refused: [args: string[], code: number, stderr: RegExp][] = [
-      [["-t", "icfs", id, path, "-o", `rw,${NETWORK}`], 1, /say ro instead of rw/],
-      [["-w", "-t", "icfs", id, path, "-o", NETWORK], 1, /say ro instead of rw/],
-      [["-T", file, path], 1, /say ro instead of rw/],
-      [["-T", file, "-a"], 32, /say ro instead of rw/],
-      [["-t", "icfs", id, path, "-o", `ro,colour=blue,${NETWORK}`], 1, /unknown option "colour"/],
-      [
-        ["-t", "icfs", id, path, "-o", `ro,network=${proxy.url}`],
-        1,
-        /the root key of .* is needed: root-key=FILE/,
-      ],
-      [
-        ["-t", "icfs", "rwlgt-iiaaa-aaaaa-aaaaa-cai", path, "-o", `ro,${NETWORK}`],
-        32,
-        /rwlgt-iiaaa-aaaaa-aaaaa-cai/,
-      ],
-    ];
-    const before = await triedAgain();
-    for (const [args, code, stderr] of refused) {
-      t.match(await mount(...args), { code, stderr }, args.join(" "));
+  const file = await fstab(`${id} ${path} icfs rw,${NETWORK} 0 0`);
+  const refused: [args: string[], code: number, stderr: RegExp][] = [
+    [["-t", "icfs", id, path, "-o", `rw,${NETWORK}`], 1, /say ro instead of rw/],
+    [["-w", "-t", "icfs", id, path, "-o", NETWORK], 1, /say ro instead of rw/],
+    [["-T", file, path], 1, /say ro instead of rw/],
+    [["-T", file, "-a"], 32, /say ro instead of rw/],
+    [["-t", "icfs", id, path, "-o", `ro,colour=blue,${NETWORK}`], 1, /unknown option "colour"/],
+    [
+      ["-t", "icfs", id, path, "-o", `ro,network=${proxy.url}`],
+      1,
+      /the root key of .* is needed: root-key=FILE/,
+    ],
+    [
+      ["-t", "icfs", "rwlgt-iiaaa-aaaaa-aaaaa-cai", path, "-o", `ro,${NETWORK}`],
+      32,
+      /rwlgt-iiaaa-aaaaa-aaaaa-cai/,
+    ],
+  ];
+  const before = await triedAgain();
+  for (const [args, code, stderr] of refused) {
+    t.match(await mount(...args), { code, stderr }, args.join(" "));
+  }
+  for (const word of ["exec", "suid", "dev"]) {
+    const stderr = new RegExp(`say no${word} instead of ${word}`);
+    t.match(await mount("-t", "icfs", id, path, "-o", `ro,${word},${NETWORK}`), { code: 1, stderr });
+    for (const list of [`ro,${word}`, `defaults,_netdev,${word}`, `ro,user,${word}`]) {
+      const file = await fstab(`${id} ${path} icfs ${list},${NETWORK} 0 0`);
+      t.match(await mount("-T", file, path), { code: 1, stderr }, list);
     }
-    for (const word of ["exec", "suid", "dev"]) {
-      const stderr = new RegExp(`say no${word} instead of ${word}`);
-      t.match(await mount("-t", "icfs", id, path, "-o", `ro,${word},${NETWORK}`), { code: 1, stderr });
-      for (const list of [`ro,${word}`, `defaults,_netdev,${word}`, `ro,user,${word}`]) {
-        const file = await fstab(`${id} ${path} icfs ${list},${NETWORK} 0 0`);
-        t.match(await mount("-T", file, path), { code: 1, stderr }, list);
-      }
-    }
-    t.equal(await triedAgain(), before, "at once");
-    t.same(await found(), []);
-  },
-);
+  }
+  t.equal(await triedAgain(), before, "at once");
+  t.same(await found(), []);
+});
 
-t.test("a network that arrives later, with a cold cache", async (t) => {
+t.test("a mount with a cold cache waits for a network that arrives later", async (t) => {
   const path = await mountpoint("early");
   proxy.down = true;
   t.teardown(() => {
@@ -300,39 +293,36 @@ t.test("a network that arrives later, with a cold cache", async (t) => {
   await umount(t, path);
 });
 
-t.test(
-  "by hand on an automount, which keeps whoever opens the directory waiting until it is mounted",
-  async (t) => {
-    const path = await mountpoint("automounted");
-    const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
-    const [pipe, over] = [join(directory, "automount"), join(directory, "over")];
-    const script = `mkfifo ${pipe} ${over} && exec 4<>${pipe} &&
+t.test("mount(8) by hand on an automount, where anybody who opens the directory would wait", async (t) => {
+  const path = await mountpoint("automounted");
+  const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
+  const [pipe, over] = [join(directory, "automount"), join(directory, "over")];
+  const script = `mkfifo ${pipe} ${over} && exec 4<>${pipe} &&
     mount -i -t autofs systemd-1 ${path} -o fd=4,pgrp=$$,minproto=5,maxproto=5,direct && read line <${over}`;
-    const automount = within("setsid", "sh", "-c", script);
-    t.teardown(async () => {
-      await within("umount", "--all-targets", "--recursive", "--lazy", path);
-      await within("sh", "-c", `echo over >${over}`);
-      await automount;
-    });
-    const types = async () => (await within("findmnt", "-rn", "-o", "FSTYPE", path)).stdout.split("\n");
-    await eventually("it is an automount", async () => (await types()).includes("autofs"));
+  const automount = within("setsid", "sh", "-c", script);
+  t.teardown(async () => {
+    await within("umount", "--all-targets", "--recursive", "--lazy", path);
+    await within("sh", "-c", `echo over >${over}`);
+    await automount;
+  });
+  const types = async () => (await within("findmnt", "-rn", "-o", "FSTYPE", path)).stdout.split("\n");
+  await eventually("it is an automount", async () => (await types()).includes("autofs"));
 
-    const asked = await within(BIN, "doctor", path, "--network", proxy.url, "--root-key", keyFile);
-    t.match(asked.stdout, new RegExp(`^warn +mount: nothing is mounted at ${path} yet: an automount`, "m"));
-    t.same(await types(), ["autofs", ""], "the doctor changes nothing");
-    t.same(await within("mount", "-T", file, path), silent);
-    t.same(await types(), ["autofs", "fuse.icfs", ""]);
-    t.ok(await isTree(path));
-    t.match(await within("mount", "-t", "icfs", id, path, "-o", NETWORK), {
-      code: 32,
-      stderr: /already mounted at/,
-    });
-    await umount(t, path);
-    t.same(await types(), ["autofs", ""]);
-  },
-);
+  const asked = await within(BIN, "doctor", path, "--network", proxy.url, "--root-key", keyFile);
+  t.match(asked.stdout, new RegExp(`^warn +mount: nothing is mounted at ${path} yet: an automount`, "m"));
+  t.same(await types(), ["autofs", ""], "the doctor changes nothing");
+  t.same(await within("mount", "-T", file, path), silent);
+  t.same(await types(), ["autofs", "fuse.icfs", ""]);
+  t.ok(await isTree(path));
+  t.match(await within("mount", "-t", "icfs", id, path, "-o", NETWORK), {
+    code: 32,
+    stderr: /already mounted at/,
+  });
+  await umount(t, path);
+  t.same(await types(), ["autofs", ""]);
+});
 
-t.test("by an automounter, while somebody waits", async (t) => {
+t.test("an automounter mounts while a reader waits", async (t) => {
   const path = await mountpoint("awaited");
   const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
   const pipe = join(directory, "awaiting");

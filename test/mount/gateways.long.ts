@@ -40,7 +40,7 @@ async function readAll(t: Test, proxies: readonly FaultProxy[]) {
   return { mount, status, gateways: status.gateways };
 }
 
-t.test("one is down, one silent, one lies, and one is good", async (t) => {
+t.test("of four gateways, one is down, one silent, one lies, and one is good", async (t) => {
   const proxies = [
     await down(t),
     await gateway(t, "silence"),
@@ -79,7 +79,7 @@ t.test("one is down, one silent, one lies, and one is good", async (t) => {
   await mount.umount();
 });
 
-t.test("of three, one is down, one silent, and one lies every other time", async (t) => {
+t.test("of three gateways, one is down, one silent, and one lies every other time", async (t) => {
   let answers = 0;
   const proxies = [
     await down(t),
@@ -92,7 +92,7 @@ t.test("of three, one is down, one silent, and one lies every other time", async
   await mount.umount();
 });
 
-t.test("one that limits is left alone for as long as it says", async (t) => {
+t.test("a gateway that limits requests is left alone for as long as it says", async (t) => {
   const busy = await gateway(t, { status: 429, headers: { "retry-after": "3600" } });
   const good = await gateway(t, "none");
   const { mount, status, gateways } = await readAll(t, [busy, good]);
@@ -103,7 +103,7 @@ t.test("one that limits is left alone for as long as it says", async (t) => {
   await mount.umount();
 });
 
-t.test("a gateway goes away while somebody publishes", async (t) => {
+t.test("a publication succeeds even if a gateway goes down meanwhile", async (t) => {
   const proxies = [await gateway(t, "none"), await gateway(t, "none")];
   let going: FaultProxy | undefined;
   let calls = 0;

@@ -184,7 +184,7 @@ testTrust("bytes that are wrong on the way, or do not come, are fetched again", 
   await mounted.umount();
 });
 
-test("what never verifies is never served", async (t, { cold }) => {
+test("bytes that never verify are never served", async (t, { cold }) => {
   const mounted = await c.mount(...cold, "--read-timeout", "2");
   c.proxy.fault = faulty(() => "flip");
   const { code, stdout } = await sh("cat", mounted.at("sizes/1048577"));
@@ -223,7 +223,7 @@ test("reads end at their deadline with EIO, and metadata does not wait", async (
   await mounted.umount();
 });
 
-test("a file larger than the memory, without a disk and with one", async (t, { cache }) => {
+test("a file larger than the memory, with and without a disk", async (t, { cache }) => {
   const small = ["--prefetch", "none", "--memory", "1MiB", "--refresh", "0"];
   for (const more of [
     ["--max-cache-size", "0"],
@@ -279,9 +279,7 @@ testTrust(
   },
 );
 
-test("of what was read on demand, all is here again; what was not is an error, and stays alone with that", async (t, {
-  cache,
-}) => {
+test("files that were read are available again offline, and only the others fail", async (t, { cache }) => {
   const demand = ["--cache-dir", cache("partly"), "--prefetch", "none"];
   const first = await c.mount(...demand);
   for (const name of ["sizes/1900001", "sizes/513"]) {
@@ -315,9 +313,7 @@ test("a second mount fetches nothing again", async (t, { cache }) => {
   await second.umount();
 });
 
-test("what changes, grows, shrinks, comes: whoever has it open reads it to its end as it was", async (t, {
-  prompt,
-}) => {
+test("an open file is read to its end unchanged, whatever a new release changes", async (t, { prompt }) => {
   await c.fill({
     "v/same-length": Buffer.alloc(2_500_000, 1),
     "v/grows": Buffer.alloc(1_200_000, 1),
@@ -344,7 +340,7 @@ test("what changes, grows, shrinks, comes: whoever has it open reads it to its e
   await mounted.umount();
 });
 
-test("what is mounted inside stays when what is below it changes", async (t, { prompt }) => {
+test("a mount inside stays when the files below it change", async (t, { prompt }) => {
   const mounted = await c.mount(...prompt, "--ready", "hydrated");
   const inside = mounted.at("deep/er/still");
   t.equal((await sh("mount", "-t", "tmpfs", "tmpfs", inside)).code, 0);

@@ -21,7 +21,7 @@ await c.publish({ "pxelinux.0": "loader\n", "pxelinux.cfg/default": "menu\n" });
 const keyFile = join(directory, "root.key");
 await writeFile(keyFile, rootKey);
 
-t.test("mount -a with a cold cache, and a network that arrives later", async (t) => {
+t.test("mount -a with a cold cache waits for a network that arrives later", async (t) => {
   const within = await mountNamespace(t, directory);
   const path = await mountpointFor(t);
   const options = `ro,_netdev,nofail,x-systemd.automount,network=${proxy.url},root-key=${keyFile}`;
@@ -41,7 +41,7 @@ t.test("mount -a with a cold cache, and a network that arrives later", async (t)
   t.same(await within("umount", path), { code: 0, stdout: "", stderr: "" });
 });
 
-t.test("a clock that is an hour wrong at first", async (t) => {
+t.test("a mount waits while the clock is an hour wrong", async (t) => {
   const port = Number(new URL(c.url).port);
   await c.close();
   const log = join(directory, "clock.log");

@@ -54,7 +54,7 @@ async function readAll(t: Test, urls: readonly string[], ...more: string[]) {
   return { mount, status, mirrors: status.mirrors, queries: c.proxy.queries - queries };
 }
 
-t.test("a directory alone, with the network gone", async (t) => {
+t.test("a directory alone is enough when the network is gone", async (t) => {
   await brought();
   c.proxy.down = true;
   const refused = c.proxy.refused;
@@ -116,7 +116,7 @@ function normal(url: string): string {
   return new URL(url).href;
 }
 
-t.test("nginx, and a new release by it", async (t) => {
+t.test("a mount follows a new release on a mirror served by nginx", async (t) => {
   await brought();
   const of = (name: string) => join(c.directory, `nginx-${name}`);
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
@@ -147,7 +147,7 @@ http { access_log off; ${temporary.join(" ")} server { listen 127.0.0.1:${port};
   c.proxy.down = false;
 });
 
-t.test("one that lies is named, counted, and put aside", async (t) => {
+t.test("a lying mirror is named, counted and put aside", async (t) => {
   await brought();
   const lying = await startMirrorServer(t, directory);
   lying.fault = (path) => (path.includes("/chunk/") ? "lie" : "none");
@@ -168,7 +168,7 @@ t.test("one that lies is named, counted, and put aside", async (t) => {
   await mount.umount();
 });
 
-t.test("the only one lies once: it is asked again, past all caches", async (t) => {
+t.test("if the only mirror lies once, it is asked again, bypassing caches", async (t) => {
   await brought();
   const lying = await startMirrorServer(t, directory);
   const lied = new Set<string>();
@@ -186,7 +186,7 @@ t.test("the only one lies once: it is asked again, past all caches", async (t) =
   await mount.umount();
 });
 
-t.test("one that is down, one that is silent, and one that limits cost nobody a deadline", async (t) => {
+t.test("mirrors that are down, silent or rate-limiting do not make reads miss deadlines", async (t) => {
   await brought();
   const server = async (fault: ReturnType<MirrorServer["fault"]>) => {
     const mirror = await startMirrorServer(t, directory);
@@ -212,7 +212,7 @@ t.test("one that is down, one that is silent, and one that limits cost nobody a 
   await mount.umount();
 });
 
-t.test("one whose proof is old", async (t) => {
+t.test("a mirror with an old proof", async (t) => {
   const old = join(c.directory, "old");
   await brought();
   await cp(directory, old, { recursive: true });
@@ -247,7 +247,7 @@ t.test("one whose proof is old", async (t) => {
   t.match({ stdout, code }, { stdout: "newer\n", code: 0 });
 });
 
-t.test("what makes no sense is refused", async (t) => {
+t.test("invalid mirror options and dead mirrors are refused", async (t) => {
   const only = await c.tryMount("--mirror-only", ...rootKey);
   t.match(only, { code: 2, stderr: /--mirror-only needs a mirror: name one with --mirror URL/ });
   const noLogin = ["http://me:secret@x/", "http://:secret@x/"];
@@ -272,14 +272,14 @@ t.test("what makes no sense is refused", async (t) => {
   });
 });
 
-t.test("ICFS_MIRRORS names several, with blanks between them", async (t) => {
+t.test("ICFS_MIRRORS names several mirrors, separated by blanks", async (t) => {
   await brought();
   const env = { ...c.env, ICFS_MIRRORS: `http://127.0.0.1:9  file:${directory}`, ICFS_MIRROR_ONLY: "yes" };
   const { code, stdout } = await c.icfs(["cat", c.id, "pxelinux.0", ...rootKey], { env });
   t.match({ code, stdout }, { code: 0, stdout: "another loader\n" });
 });
 
-t.test("mirrors are for icfs canisters", async (t) => {
+t.test("only icfs canisters have mirrors", async (t) => {
   const assets = await startMountableAssets(t);
   await assets.fill({ file: "file\n" });
   const refused = await assets.icfs(["ls", assets.id, "--mirror", `file:${directory}`]);

@@ -46,7 +46,7 @@ async function reads({ tree }: Mountable, { mountpoint }: Mounted): Promise<stri
   return (await sh("diff", "-r", tree, mountpoint)).stdout;
 }
 
-t.test("two that are read together", async (t) => {
+t.test("two mounts that are read together fetch each chunk once", async (t) => {
   const counts = counted(c.proxy);
   const options = ["--cache-dir", join(c.directory, "read"), "--prefetch", "none", ...PATIENT];
   const mounts = await Promise.all([c.mount(...options), c.mount(...options)]);
@@ -61,7 +61,7 @@ t.test("two that are read together", async (t) => {
   for (const mount of mounts) await mount.umount();
 });
 
-t.test("two that fetch all of it, of two canisters that have most chunks in common", async (t) => {
+t.test("two mounts of canisters with common chunks fetch each chunk once", async (t) => {
   const counts = [counted(c.proxy), counted(other.proxy)];
   const options = ["--cache-dir", join(c.directory, "fetch"), "--ready", "hydrated", ...PATIENT];
   const mounts = await Promise.all([c.mount(...options), other.mount(...options)]);
@@ -74,7 +74,7 @@ t.test("two that fetch all of it, of two canisters that have most chunks in comm
   for (const mount of mounts) await mount.umount();
 });
 
-t.test("one is killed while it fetches what the other waits for", async (t) => {
+t.test("when a fetching mount is killed, the waiting mount fetches the chunk", async (t) => {
   let silent = false;
   const counts = counted(c.proxy, () => (silent ? "silence" : "none"));
   const cache = join(c.directory, "killed");

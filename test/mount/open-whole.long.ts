@@ -16,7 +16,7 @@ await c.publish({
   larger: randomBytes(10 * MIB),
 });
 
-t.test("without a disk cache, in a memory that does not hold all that is read", async (t) => {
+t.test("without a disk cache, an open file stays readable in a memory too small for all files", async (t) => {
   const mounted = await c.mount(
     ...["--open", "whole", "--prefetch", "none", "--max-cache-size", "0", "--memory", "8MiB"],
   );

@@ -44,7 +44,7 @@ t.test("an older release", async (t) => {
   const pinned = await mount(`${id}@1`);
   const newest = await mount(`${id}@2`);
 
-  await t.test("is served byte for byte, whatever came after it", async (t) => {
+  await t.test("is served byte for byte, whatever was published later", async (t) => {
     t.same([pinned.release, pinned.header], [1, early.header]);
     t.equal(newest.release, 2);
     t.ok(await same(one, pinned.mountpoint));
@@ -60,7 +60,7 @@ t.test("an older release", async (t) => {
     t.match(await icfs(["cat", `${id}@1`, "new"]), { code: 1, stderr: "icfs: new: not in release 1\n" });
   });
 
-  await t.test("verify of a mount: the release that it serves, and the bytes that it serves", async (t) => {
+  await t.test("verify checks the release and the bytes that a mount serves", async (t) => {
     for (const [{ mountpoint }, release, tree] of [
       [pinned, 1, one],
       [early, 1, one],
@@ -77,7 +77,7 @@ t.test("an older release", async (t) => {
     t.match(await icfs(["verify", pinned.mountpoint, two]), { code: 1, stdout: /removed file {6}gone\n/ });
   });
 
-  await t.test("verify of a mount that cannot serve a file, while the canister has it", async (t) => {
+  await t.test("verify reports a file that the canister has but the mount cannot serve", async (t) => {
     const proxy = await startFaultProxy(t, c.url);
     const impatient = ["--read-timeout", "2", "--retry", "30s"];
     const spoiled = await mount(id, "--network", proxy.url, ...impatient);
@@ -96,12 +96,12 @@ t.test("an older release", async (t) => {
     t.match(JSON.parse(stdout).problems, [`${spoiled.mountpoint}: large: EIO`]);
   });
 
-  await t.test("verify of a directory where no mount of ours is", async (t) => {
+  await t.test("verify refuses a directory that is not an icfs mount", async (t) => {
     t.match(await icfs(["verify", one]), { code: 1, stderr: /neither a canister id nor an icfs mount/ });
     t.match(await icfs(["verify", "/proc"]), { code: 1, stderr: /neither a canister id nor an icfs mount/ });
   });
 
-  await t.test("that never was", async (t) => {
+  await t.test("that never existed", async (t) => {
     for (const args of [["ls"], ["cat"], ["verify"]]) {
       const path = args[0] === "cat" ? ["large"] : [];
       t.match(await icfs([...args, `${id}@7`, ...path]), {
@@ -118,7 +118,7 @@ t.test("an older release", async (t) => {
     }
   });
 
-  await t.test("whose tree is not held any more", async (t) => {
+  await t.test("whose tree is no longer held", async (t) => {
     const { settings } = await owner.status();
     await owner.keep(2n, true);
     await owner.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });

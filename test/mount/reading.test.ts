@@ -12,7 +12,7 @@ const served = await serve(t, mountpoint, "ryjl3-tyaaa-aaaaa-aaaba-cai@12, or\\s
 const at = (name: string) => `${mountpoint}/${name}`;
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
-t.test("the kernel lists it read-only, under the name it was given", async (t) => {
+t.test("the kernel lists the mount as read-only, under its given name", async (t) => {
   const mount = await mountedAt(mountpoint);
   t.equal(mount?.type, "fuse.icfs");
   t.equal(mount?.source, "ryjl3-tyaaa-aaaaa-aaaba-cai@12, or\\so");
@@ -39,7 +39,7 @@ t.test("attributes", async (t) => {
   for (const field of ["%.3X", "%.3Y", "%.3Z"]) t.equal(await stat("hello.txt", field), modified, field);
 });
 
-t.test("inode numbers are the file system's, by stat and by readdir, and stay", async (t) => {
+t.test("stat and readdir give the file system's inode numbers, which do not change", async (t) => {
   const names = ["hello.txt", "empty", "big", "tool", "link"];
   const inodes = async () => (await sh("stat", "-c", "%i", ...names.map(at))).stdout;
   const first = await inodes();
@@ -58,7 +58,7 @@ t.test("symlinks", async (t) => {
   t.equal((await sh("cat", at("link"))).stdout, "deep\n");
 });
 
-t.test("names: UTF-8, and as long as Linux allows", async (t) => {
+t.test("names in UTF-8, and as long as Linux allows", async (t) => {
   t.equal((await sh("cat", at("größe-日本語-🥾"))).stdout, "umlauts\n");
   t.equal((await sh("cat", at("n".repeat(255)))).stdout, "long\n");
   const listed = (await sh("ls", mountpoint)).stdout.split("\n");
@@ -66,7 +66,7 @@ t.test("names: UTF-8, and as long as Linux allows", async (t) => {
   t.ok(listed.includes("n".repeat(255)));
 });
 
-t.test("what is not there", async (t) => {
+t.test("missing files, and paths through or to the wrong type", async (t) => {
   for (const name of ["missing", "deep/missing", "missing/deep"]) {
     t.match((await sh("cat", at(name))).stderr, /No such file or directory/, name);
   }
@@ -81,7 +81,7 @@ t.test("a directory of 10,000 entries", async (t) => {
   t.equal((await sh("cat", at("many/entry-9999"))).stdout, "9999");
 });
 
-t.test("a listing is gone back in", async (t) => {
+t.test("a reader can seek and rewind in a directory listing", async (t) => {
   const script = `
 import ctypes, sys
 libc = ctypes.CDLL(None)
@@ -109,7 +109,7 @@ print(len(first), len(end), end == again, everything == first + end)
   t.same([stdout, stderr], ["5000 5002 True True\n", ""]);
 });
 
-t.test("what is above a directory", async (t) => {
+t.test(". and .. have the right inode numbers", async (t) => {
   const inodeOf = async (name: string) => (await sh("stat", "-c", "%i", at(name))).stdout.trim();
   const listed = (await sh("ls", "-U", "-i", "-a", "-1", at("deep/er"))).stdout;
   t.match(listed, new RegExp(`^ *${await inodeOf("deep/er")} \\.$`, "m"));
@@ -141,7 +141,7 @@ print(libc.listxattr(path, one, 1), errno.errorcode[ctypes.get_errno()])
   );
 });
 
-t.test("a whole file, page by page and past the page cache", async (t) => {
+t.test("a whole file, from the mount and then from the page cache", async (t) => {
   const expected = sha256(pattern(5_000_003));
   t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], expected);
   t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], expected, "from the page cache");
@@ -153,7 +153,7 @@ t.test("many readers at once", async (t) => {
   for (const { stdout } of results) t.equal(stdout.split(" ")[0], expected);
 });
 
-t.test("a file that cannot be read is an input/output error, and nothing else suffers", async (t) => {
+t.test("an unreadable file gives an input/output error, and other files are unaffected", async (t) => {
   for (const name of ["unreachable", "buggy", "short"]) {
     const { code, stdout, stderr } = await sh("cat", at(`special/${name}`));
     t.not(code, 0, name);
@@ -166,7 +166,7 @@ t.test("a file that cannot be read is an input/output error, and nothing else su
   t.notMatch(served.stderr(), /no network/, "an expected error is not a bug");
 });
 
-t.test("a failed read is tried again", async (t) => {
+t.test("a file can be read after an earlier read has failed", async (t) => {
   t.match((await sh("cat", at("special/recovering"))).stderr, /Input\/output error/);
   served.process.kill("SIGUSR1");
   const expected = sha256(pattern(300_000));
@@ -176,7 +176,7 @@ t.test("a failed read is tried again", async (t) => {
   });
 });
 
-t.test("readers that wait hold up nobody else", async (t) => {
+t.test("waiting readers do not hold up other readers", async (t) => {
   let waiting = 20;
   const slow = Array.from({ length: 20 }, (_, i) =>
     sh("sha256sum", at(`waiting/${i}`)).then((result) => {
@@ -194,7 +194,7 @@ t.test("readers that wait hold up nobody else", async (t) => {
   for (const { stdout } of await Promise.all(slow)) t.equal(stdout.split(" ")[0], expected);
 });
 
-t.test("after all this it still serves", async (t) => {
+t.test("the mount still serves after all these tests", async (t) => {
   t.equal((await sh("cat", at("hello.txt"))).stdout, "hello\n");
   served.process.kill("SIGTERM");
   t.equal(await served.ended, 0);

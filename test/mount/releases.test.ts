@@ -23,7 +23,7 @@ t.test("a new release goes live by itself, and the status says so", async (t) =>
   await umount();
 });
 
-t.test("what a mount needs is not cleared from the cache while it lives", async (t) => {
+t.test("chunks that a live mount needs are not cleared from the cache", async (t) => {
   const cache = ["--cache-dir", `${c.directory}/pinned`];
   const { umount } = await c.mount("--ready", "hydrated", ...cache);
   const { pins, chunks } = JSON.parse((await c.icfs(["cache", "ls", "--json", ...cache])).stdout);
@@ -33,7 +33,7 @@ t.test("what a mount needs is not cleared from the cache while it lives", async 
   t.match(JSON.parse((await c.icfs(["cache", "clear", "--json", ...cache])).stdout), { chunks });
 });
 
-t.test("a boot configuration's files are fetched before they are asked for", async (t) => {
+t.test("a boot configuration's files are fetched before they are requested", async (t) => {
   await c.publish({
     "pxelinux.cfg/default": "default linux\nlabel linux\n  kernel vmlinuz\n  append initrd=initrd.gz quiet\n",
     vmlinuz: randomBytes(2 * MiB),

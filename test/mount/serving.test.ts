@@ -13,7 +13,7 @@ const c = await startMountable(t);
 const large = randomBytes(2 * MiB);
 await c.publish({ "pxelinux.0": "loader\n", large });
 
-t.test("what is here, and nothing else", async (t) => {
+t.test("a mount serves only what it has, and fetches nothing for others", async (t) => {
   const mount = await c.mount("--serve", "0", "--prefetch", "none");
   const { url } = (await mount.status()).site!;
   const chunk = `${url}/.icfs/chunk/${sha(large.subarray(0, MiB))}`;
@@ -35,7 +35,7 @@ t.test("what is here, and nothing else", async (t) => {
   await t.rejects(fetch(url), "it ends with the mount");
 });
 
-t.test("without a disk there is nothing to give", async (t) => {
+t.test("--serve is refused without a disk cache", async (t) => {
   const said = await c.tryMount("--serve", "0", "--max-cache-size", "0");
   t.match(said, { code: 2, stderr: /leave out --max-cache-size 0/ });
 });

@@ -23,7 +23,7 @@ for (const [name, how] of Object.entries(WAYS_TO_READ)) {
   });
 }
 
-t.test("a crowd of which some are killed: the others read everything", async (t) => {
+t.test("when some of many waiting readers are killed, the others read everything", async (t) => {
   const how = "os.preadv(os.open(path, os.O_RDONLY | os.O_DIRECT), [mmap.mmap(-1, 303104)], 0)";
   const readers = await Promise.all(
     Array.from({ length: 12 }, (_, i) => waitingReader(t, `${mountpoint}/waiting/${i}`, how)),
@@ -38,7 +38,7 @@ t.test("a crowd of which some are killed: the others read everything", async (t)
   }
 });
 
-t.test("it has come through all this", async (t) => {
+t.test("the mount ends normally after all these tests", async (t) => {
   served.process.kill("SIGTERM");
   t.equal(await served.ended, 0);
 });

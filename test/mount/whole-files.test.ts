@@ -62,7 +62,7 @@ class Cache implements HoldingChunks {
   }
 }
 
-t.test("all of an open file is held and pinned, until it is closed as often as it was opened", async (t) => {
+t.test("an open file is held and pinned until it has been closed as often as opened", async (t) => {
   const { tree, file } = treeWith();
   const cache = new Cache();
   const whole = new WholeFiles(cache, cache, HUNG);
@@ -78,7 +78,7 @@ t.test("all of an open file is held and pinned, until it is closed as often as i
   t.equal(cache.pinned.size, 0);
 });
 
-t.test("what finds no room is not opened, and what of it was held is let go", async (t) => {
+t.test("a file that does not fit is not opened, and its held chunks are released", async (t) => {
   const { tree, file } = treeWith();
   const cache = new Cache(PIECES.length - 1);
   await t.rejects(new WholeFiles(cache, cache, HUNG).opening(file, tree), {
@@ -88,7 +88,7 @@ t.test("what finds no room is not opened, and what of it was held is let go", as
   t.equal(cache.pinned.size, 0);
 });
 
-t.test("nor is one that has another hash, or comes too late", async (t) => {
+t.test("a file with a wrong hash, or one that arrives too late, is not opened", async (t) => {
   const wrong = treeWith(Buffer.alloc(32));
   const cache = new Cache();
   await t.rejects(new WholeFiles(cache, cache, HUNG).opening(wrong.file, wrong.tree), {
@@ -102,37 +102,34 @@ t.test("nor is one that has another hash, or comes too late", async (t) => {
   t.strictSame([...never.held], []);
 });
 
-t.test(
-  "however many open a file at once, it is fetched once, and each of its chunks is kept once",
-  async (t) => {
-    const times = 1000;
-    const all = Buffer.concat(Array.from({ length: times }, () => Buffer.concat(PIECES)));
-    const whole = treeWith();
-    const extents = Array.from({ length: times }, () => whole.file.extents).flat();
-    const file = { ...whole.file, size: all.length, sha256: sha256(all), extents };
-    const tree = Tree.of({ chunks: whole.tree.chunks, entries: [file] }, 0n);
-    const cache = new Cache();
-    let asked = 0;
-    const counted: HoldingChunks = {
-      get: (chunk) => {
-        asked += 1;
-        return cache.get(chunk);
-      },
-      prefetch() {},
-      hold: () => cache.hold(),
-    };
-    const files = new WholeFiles(counted, cache, HUNG);
-    const openings = Array.from({ length: 20 }, () => files.opening(file, tree));
-    await Promise.all(openings);
-    t.equal(asked, times * PIECES.length, "as often as one reader asks");
-    t.strictSame([...cache.pinned.values()], [tree.chunks.map(keyOf)]);
-    for (const _ of openings) files.closed(file);
-    t.strictSame([...cache.held], []);
-    t.equal(cache.pinned.size, 0);
-  },
-);
+t.test("a file opened by many at once is fetched once, and each of its chunks is kept once", async (t) => {
+  const times = 1000;
+  const all = Buffer.concat(Array.from({ length: times }, () => Buffer.concat(PIECES)));
+  const whole = treeWith();
+  const extents = Array.from({ length: times }, () => whole.file.extents).flat();
+  const file = { ...whole.file, size: all.length, sha256: sha256(all), extents };
+  const tree = Tree.of({ chunks: whole.tree.chunks, entries: [file] }, 0n);
+  const cache = new Cache();
+  let asked = 0;
+  const counted: HoldingChunks = {
+    get: (chunk) => {
+      asked += 1;
+      return cache.get(chunk);
+    },
+    prefetch() {},
+    hold: () => cache.hold(),
+  };
+  const files = new WholeFiles(counted, cache, HUNG);
+  const openings = Array.from({ length: 20 }, () => files.opening(file, tree));
+  await Promise.all(openings);
+  t.equal(asked, times * PIECES.length, "as often as one reader asks");
+  t.strictSame([...cache.pinned.values()], [tree.chunks.map(keyOf)]);
+  for (const _ of openings) files.closed(file);
+  t.strictSame([...cache.held], []);
+  t.equal(cache.pinned.size, 0);
+});
 
-t.test("who gives up takes the file from nobody who still waits", async (t) => {
+t.test("closing a file does not take it from another reader that has opened it", async (t) => {
   const come = Promise.withResolvers<void>();
   const { tree, file } = treeWith();
   const cache = new Cache(PIECES.length, come.promise);

@@ -21,7 +21,7 @@ t.test("every fault applies, and has tests", async (t) => {
   }
 });
 
-t.test("one whose lines are not there, or there twice, does not", async (t) => {
+t.test("a fault whose lines are missing or occur twice does not apply", async (t) => {
   const fault = { name: "", harm: "", file: "", tests: [], before: ["a", "b"], after: ["c"] };
   t.equal(withFault("x\n  a\n  b\ny", fault), "x\nc\ny");
   for (const source of ["a\nx\nb", "a\nb\na\nb"])

@@ -16,7 +16,7 @@ const [npm, deb] = [`icfs-${version}.tgz`, `icfs_${version}_${architecture}.deb`
 await make("artifacts");
 const sums = await readFile(join(RELEASE, "SHA256SUMS"), "utf8");
 
-t.test("they are there, with their hashes", async (t) => {
+t.test("all artifacts exist, with their hashes", async (t) => {
   t.same((await readdir(RELEASE)).sort(), ["SHA256SUMS", npm, deb, "icfs.did", "icfs.wasm"].sort());
   const named = sums
     .trimEnd()
@@ -30,7 +30,7 @@ t.test("they are there, with their hashes", async (t) => {
   );
 });
 
-t.test("each is of this version", async (t) => {
+t.test("every artifact has this version", async (t) => {
   const packed = await run("tar", ["-xzOf", join(RELEASE, npm), "package/package.json"]);
   t.equal(JSON.parse(packed).version, version);
   t.equal((await run("dpkg-deb", ["--field", join(RELEASE, deb), "Version"])).trim(), version);
@@ -45,7 +45,7 @@ t.test("each is of this version", async (t) => {
   t.match(manual, version);
 });
 
-t.test("again they are the same", async (t) => {
+t.test("a second build gives the same artifacts", async (t) => {
   await make("artifacts");
   t.equal(await readFile(join(RELEASE, "SHA256SUMS"), "utf8"), sums);
 });

@@ -35,7 +35,7 @@ A word on it.
 - All.
 `;
 
-t.test("its own is in that form, and has this version", async (t) => {
+t.test("CHANGELOG.md has the documented form and contains this version", async (t) => {
   const sections = sectionsOf(await readFile(new URL("CHANGELOG.md", ROOT), "utf8"));
   t.equal(sections[0]?.version, undefined, "what is not released comes first");
   const { version } = JSON.parse(await readFile(new URL("package.json", ROOT), "utf8"));
@@ -59,7 +59,7 @@ t.test("sections", (t) => {
   t.end();
 });
 
-t.test("as Debian has it", (t) => {
+t.test("the changelog in Debian's format", (t) => {
   t.equal(
     debianChangelog(sectionsOf(EXAMPLE), BY),
     `icfs (2.0.1) stable; urgency=medium

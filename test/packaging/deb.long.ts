@@ -73,7 +73,7 @@ if ((await apt("install", "--no-install-recommends", "adduser")).code !== 0) thr
 const before = await listing();
 const options = `network=${c.proxy.url},root-key=/etc/icfs/root.key,refresh=1,quiet=0`;
 
-t.test("it installs, with what it depends on", async (t) => {
+t.test("the package installs with its dependencies", async (t) => {
   t.ok(again[0]!.equals(again[1]!), "the same sources give the same package");
   t.match(await apt("install", "--no-install-recommends", now), { code: 0 });
   t.same(await bare("/usr/bin/icfs", "--version"), { ...silent, stdout: `${version}\n` });
@@ -99,7 +99,7 @@ t.test("it installs, with what it depends on", async (t) => {
   await writeFile(join(root, "etc/icfs/root.key"), c.rootKey);
 });
 
-t.test("what Node compiles for root comes from nobody else", async (t) => {
+t.test("code compiled for root is kept only where nobody else can write", async (t) => {
   const compiled = join(root, "var/cache/icfs-node");
   await rm(compiled, { recursive: true });
   const home = { HOME: "/tmp/home", XDG_CACHE_HOME: "/tmp/home/cache" };
@@ -113,7 +113,7 @@ t.test("what Node compiles for root comes from nobody else", async (t) => {
   await rm(join(root, "tmp/home"), { recursive: true });
 });
 
-t.test("over either transport, for root without an environment", async (t) => {
+t.test("root without an environment can mount over either transport", async (t) => {
   for (const transport of ["fuse-native", "kernel"]) {
     const how = `${options},transport=${transport}`;
     t.same(await bare("/bin/mount", "-t", "icfs", c.id, MOUNTPOINT, "-o", how), silent);
@@ -132,7 +132,7 @@ async function followed(name: string): Promise<void> {
   await eventually(`the mount has ${name}`, () => isTree());
 }
 
-t.test("a mount outlives an upgrade, and follows releases", async (t) => {
+t.test("a mount survives an upgrade and follows releases", async (t) => {
   t.match(await apt("install", newer), { code: 0 });
   t.same(await bare("/usr/bin/icfs", "--version"), { ...silent, stdout: `${version}\n` });
   t.match((await debian.run(["dpkg-query", "-W", "icfs"])).stdout, NEWER);
@@ -144,7 +144,7 @@ t.test("a mount outlives an upgrade, and follows releases", async (t) => {
   );
 });
 
-t.test("a purge while it is mounted is refused before anything is removed", async (t) => {
+t.test("a purge is refused while something is mounted, before anything is removed", async (t) => {
   const ways = { "apt purge": ["apt-get", "--yes", "purge"], "dpkg --purge": ["dpkg", "--purge"] };
   const installed = await listing();
   for (const [way, command] of Object.entries(ways)) {
@@ -166,7 +166,7 @@ t.test("a purge while it is mounted is refused before anything is removed", asyn
   await followed("after-the-refusal");
 });
 
-t.test("it outlives the package's removal, which says so", async (t) => {
+t.test("a mount survives the package's removal, which reports it", async (t) => {
   // A second mount, which has done nothing since it began.
   const later = "/srv/later";
   t.same(await bare("/bin/mkdir", later), silent);
@@ -185,7 +185,7 @@ t.test("it outlives the package's removal, which says so", async (t) => {
   t.same(await bare("/bin/rmdir", later), silent);
 });
 
-t.test("nor does a purge take its files away after the removal", async (t) => {
+t.test("a purge after the removal is refused while something is mounted", async (t) => {
   t.match(await apt("purge", "icfs"), {
     code: 100,
     stderr: new RegExp(`still serving ${MOUNTPOINT} from its cache`),

@@ -41,7 +41,7 @@ function commandsOf(command: Command, path = "icfs"): [string, Command][] {
   return command.commands.flatMap((one) => commandsOf(one, `${path} ${one.name()}`));
 }
 
-t.test("readers of the manual have nothing to say against it", async (t) => {
+t.test("mandoc and man find no fault with the manual", async (t) => {
   for (const name of ["icfs.1", "mount.icfs.8"]) {
     const file = join(directory, "man", name);
     const { stdout } = await sh("mandoc", "-T", "lint", "-W", "warning", file);
@@ -79,7 +79,7 @@ t.test("icfs(1) has every command, argument and option of --help", async (t) => 
   }
 });
 
-t.test("docs/OPTIONS.md is what the program says", async (t) => {
+t.test("docs/OPTIONS.md matches the program", async (t) => {
   const { stdout } = await promisify(execFile)(...plain(process.execPath, [join(PACKAGING, "options.ts")]), {
     env,
   });
@@ -142,7 +142,7 @@ const DIRECTORY: Record<string, string> = { bash: "/usr/share", zsh: "share", fi
 /** The lines of an output. zsh may offer a word more than once. */
 const words = ({ stdout }: Result) => [...new Set(stdout.split("\n").filter((word) => word !== ""))].sort();
 
-t.test("every shell completes commands, options and what there is to choose", async (t) => {
+t.test("every shell completes commands, options and choices", async (t) => {
   for (const [shell, complete] of Object.entries(SHELLS)) {
     t.same(await complete("icfs mo"), ["mount"], `${shell}: a command`);
     t.same(await complete("icfs cache v"), ["verify"], `${shell}: a command of a command`);

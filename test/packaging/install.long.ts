@@ -96,7 +96,7 @@ t.test("uninstall", async (t) => {
   await rm(others);
 });
 
-t.test("a prefix with blanks, and with what sed and systemd take for something else", async (t) => {
+t.test("a prefix with blanks and with characters special to sed and systemd", async (t) => {
   const odd = [`DESTDIR=${destination}`, "PREFIX=/opt/boot & 100% #1"];
   await make("install", ...odd);
   const prefix = join(destination, "opt/boot & 100% #1");

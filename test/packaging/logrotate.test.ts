@@ -92,7 +92,7 @@ for (const [how, command, old] of ROTATIONS) {
   });
 }
 
-step("what is older is compressed, and a purge would find it all", async (t) => {
+step("older logs are compressed, and a purge would find all of them", async (t) => {
   const files = (await done(t, "ls /var/log/icfs.log*")).trim().split("\n");
   t.same(
     files.map((file) => file.replace(/\d{8}/, "DATE")),
@@ -100,7 +100,7 @@ step("what is older is compressed, and a purge would find it all", async (t) => 
   );
 });
 
-step("the boot ledger is rotated as well, stays its user's, and is one chain", async (t) => {
+step("the boot ledger is also rotated, keeps its owner, and remains one chain", async (t) => {
   const pen = "/opt/icfs/packaging/dnsmasq-ledger tftp 1 192.168.7.2 /srv/a/file";
   await done(t, "install -o nobody -g nogroup -m 640 /dev/null /var/log/icfs-boots.log");
   for (let i = 0; i < 3; i++) {
@@ -113,7 +113,7 @@ step("the boot ledger is rotated as well, stays its user's, and is one chain", a
   t.match(await done(t, "/opt/icfs/bin/icfs boots --check"), /^4 lines in 4 files/);
 });
 
-step("a log's disk that is full costs lines, and nothing else", async (t) => {
+step("a full log disk loses log lines and nothing else", async (t) => {
   await done(
     t,
     "ln -s /opt/icfs/bin/icfs /usr/local/bin/icfs; mkdir small && mount -t tmpfs -o size=64k small small",

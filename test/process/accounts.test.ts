@@ -6,7 +6,7 @@ import t from "tap";
 import { numberOf } from "../../lib/process/accounts.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 
-t.test("names of this host, by what nsswitch.conf names", async (t) => {
+t.test("names of users and groups are looked up as nsswitch.conf says", async (t) => {
   t.equal(numberOf("user", "root"), 0);
   t.equal(numberOf("user", "nobody"), Number(execFileSync("id", ["-u", "nobody"], { encoding: "utf8" })));
   t.equal(numberOf("group", "nogroup"), Number(execFileSync("id", ["-g", "nobody"], { encoding: "utf8" })));
@@ -24,7 +24,7 @@ t.test("names of this host, by what nsswitch.conf names", async (t) => {
   }
 });
 
-t.test("a host that cannot say", async (t) => {
+t.test("a lookup fails with the reason when getent is missing or fails", async (t) => {
   const directory = await temporaryDirectory(t);
   const path = process.env.PATH;
   t.teardown(() => {

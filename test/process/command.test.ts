@@ -8,14 +8,14 @@ import { HUNG, temporaryDirectory } from "../support/icfs.ts";
 
 const script = (text: string): [string, string[]] => ["sh", ["-c", text]];
 
-t.test("code, output and errors, in English", async (t) => {
+t.test("a command runs in the C locale and returns its code, output and errors", async (t) => {
   const { code, stdout, stderr, timedOut } = await run(...script("echo $LC_ALL; echo no >&2; exit 3"), HUNG);
   t.same({ code, stdout, stderr, timedOut }, { code: 3, stdout: "C\n", stderr: "no\n", timedOut: false });
   t.equal((await run(...script("kill -KILL $$"), HUNG)).code, null, "a signal is not a code");
   await t.rejects(run("icfs-no-such-command", [], HUNG), { code: "ENOENT" });
 });
 
-t.test("an environment, and a descriptor", async (t) => {
+t.test("a command gets the environment and the descriptor that it is given", async (t) => {
   const file = join(await temporaryDirectory(t), "file");
   await writeFile(file, "content");
   await using handle = await open(file, "r");
@@ -23,7 +23,7 @@ t.test("an environment, and a descriptor", async (t) => {
   t.equal((await run(...script("cat <&3; echo $WHO"), HUNG, options)).stdout, "contentme\n");
 });
 
-t.test("one that hangs is killed, whatever it does with signals", async (t) => {
+t.test("a command that hangs is killed, even if it ignores signals", async (t) => {
   const hanging = "trap '' TERM INT HUP; echo $$; while :; do sleep 1; done";
   // The limit counts from the first output: by then the traps are set, and the process id is known.
   const { code, stdout, timedOut } = await run(...script(hanging), 100, { startMs: HUNG });
@@ -42,7 +42,7 @@ t.test("one that hangs is killed, whatever it does with signals", async (t) => {
   t.notOk(lives(), "it is gone");
 });
 
-t.test("one that says nothing is not waited for beyond its start", async (t) => {
+t.test("a command that prints nothing is given up after its start limit", async (t) => {
   const { timedOut, stdout } = await run(...script("exec sleep 3600"), HUNG, { startMs: 50 });
   t.same({ timedOut, stdout }, { timedOut: true, stdout: "" });
 });

@@ -24,7 +24,7 @@ const isRunning = (pid: number) =>
     () => false,
   );
 
-t.test("ready: the parent ends, the copy goes on in a session of its own", async (t) => {
+t.test("when the copy is ready, the parent exits, and the copy goes on in its own session", async (t) => {
   const logFile = join(t.testdir(), "new", "log");
   const { pid, message } = await start("ready", logFile, t.testdirName);
   t.teardown(() => process.kill(pid, "SIGKILL"));
@@ -38,7 +38,7 @@ t.test("ready: the parent ends, the copy goes on in a session of its own", async
   await eventually("it writes on", async () => (await readFile(logFile, "utf8")) === "before\nafter\n");
 });
 
-t.test("a log that is a pipe which nobody reads does not stop the copy", async (t) => {
+t.test("the copy goes on when its log is a pipe that nobody reads", async (t) => {
   const logFile = join(t.testdir(), "pipe");
   await promisify(execFile)("mkfifo", [logFile]);
   const { pid } = await start("talkative", logFile);
@@ -46,11 +46,11 @@ t.test("a log that is a pipe which nobody reads does not stop the copy", async (
   t.equal(await isRunning(pid), true);
 });
 
-t.test("failed: the parent has the reason", async (t) => {
+t.test("when the copy fails, the parent gets the reason", async (t) => {
   t.same(await start("failed", join(t.testdir(), "log")), { name: "UserError", failed: "no such canister" });
 });
 
-t.test("dead without a word: the parent says so, with what it wrote this time", async (t) => {
+t.test("when the copy ends without a message, the parent says how, with the log of this run", async (t) => {
   const logFile = join(t.testdir({ log: "of an earlier run\n" }), "log");
   t.same(await start("silent", logFile), {
     name: "UserError",
@@ -67,7 +67,7 @@ t.test("dead without a word: the parent says so, with what it wrote this time", 
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  t.test(`${signal} before that ends both`, async (t) => {
+  t.test(`${signal} before the copy is ready ends both`, async (t) => {
     const logFile = join(t.testdir(), "log");
     const parent = spawn(process.execPath, [FIXTURE, "start", logFile, FIXTURE, "waiting"], {
       stdio: "ignore",
@@ -84,7 +84,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-t.test("a copy whose parent was killed is told so", async (t) => {
+t.test("the copy gets an error when its parent was killed", async (t) => {
   const logFile = join(t.testdir(), "log");
   const parent = spawn(process.execPath, [FIXTURE, "start", logFile, FIXTURE, "orphan"], { stdio: "ignore" });
   t.same(await once(parent, "exit"), [null, "SIGKILL"]);
@@ -92,7 +92,7 @@ t.test("a copy whose parent was killed is told so", async (t) => {
   t.match(await readFile(logFile, "utf8"), /orphan: .*closed/);
 });
 
-t.test("in the foreground there is nobody to tell", async (t) => {
+t.test("in the foreground, notifications do nothing", async (t) => {
   const before = process.cwd();
   t.equal(isBackgroundChild(), false);
   await notifyReady({});

@@ -104,7 +104,7 @@ async function start(t: Test): Promise<Daemon> {
   };
 }
 
-t.test("it is moved away, and opened again", async (t) => {
+t.test("reopening the log after it was moved away makes a new file", async (t) => {
   const { path, directory, tell, descriptors } = await start(t);
   await tell("write", "one");
   await rename(path, `${path}.1`);
@@ -136,7 +136,7 @@ t.test("it is moved away, and opened again", async (t) => {
   t.equal(await readFile(path, "utf8"), "six\n", "its directory is made");
 });
 
-t.test("it cannot be opened again", async (t) => {
+t.test("when the log cannot be reopened, it goes on in the old file", async (t) => {
   const { path, directory, tell } = await start(t);
   await rename(join(directory, "log"), join(directory, "moved"));
   writeFileSync(join(directory, "log"), "");
@@ -154,7 +154,7 @@ t.test("it cannot be opened again", async (t) => {
   t.equal(await readFile(path, "utf8"), "three\n", "and the next time in the new one");
 });
 
-t.test("a pipe in its place is not waited for, nor written to", async (t) => {
+t.test("a pipe in the log's place is refused at once, and nothing is written to it", async (t) => {
   const { path, tell, descriptors } = await start(t);
   await rename(path, `${path}.1`);
   execFileSync("mkfifo", [path]);
@@ -172,7 +172,7 @@ t.test("a pipe in its place is not waited for, nor written to", async (t) => {
   t.equal(await readFile(path, "utf8"), "two\n");
 });
 
-t.test("while other threads open files, no line goes elsewhere", async (t) => {
+t.test("no line goes to another file while other threads open files", async (t) => {
   const { path, directory, tell, descriptors } = await start(t);
   const times = 300;
   t.equal(await tell("busy", times), "done");
@@ -186,7 +186,7 @@ t.test("while other threads open files, no line goes elsewhere", async (t) => {
   });
 });
 
-t.test("a place where others can put something is not logged to", async (t) => {
+t.test("a log is refused in a place where others can put a file", async (t) => {
   const directory = await temporaryDirectory(t);
   const at = (...names: string[]) => join(directory, ...names);
   const { umask } = process;
@@ -212,7 +212,7 @@ t.test("a place where others can put something is not logged to", async (t) => {
   await chmod(at("open"), 0o775);
   prepareLogDirectory(at("open/log"));
 
-  await t.test("a user's own may be writable by their group, with a umask of 002", async (t) => {
+  await t.test("a user's own directory may be writable by their group, as with a umask of 002", async (t) => {
     const { geteuid } = process;
     t.teardown(() => void Object.assign(process, { geteuid }));
     Object.assign(process, { geteuid: () => 1234 });
@@ -238,7 +238,7 @@ t.test("a place where others can put something is not logged to", async (t) => {
     refused(at("shared/log"), /others can write to \S+shared: chmod 700 it/);
   });
 
-  await t.test("in /tmp and the like", async (t) => {
+  await t.test("in /tmp and the like, only other users' files are refused", async (t) => {
     await chmod(at("open"), 0o1777);
     prepareLogDirectory(at("open/log"));
     await writeFile(at("open/log"), "");

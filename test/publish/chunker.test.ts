@@ -35,7 +35,7 @@ const SIZES = [
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
 t.test(
-  "every file can be put together from the chunks, and the manifest is what its pieces decode to",
+  "every file can be reassembled from its chunks, and the manifest can be decoded from its pieces",
   async (t) => {
     const directory = await temporaryDirectory(t);
     let number = 0;
@@ -118,7 +118,7 @@ t.test("the same tree gives the same chunks, whenever and wherever it is chunked
   t.same(hashes(await chunked(a)), hashes(await chunked(b)));
 });
 
-t.test("equal large files are one, and so are equal pieces of different ones", async (t) => {
+t.test("equal large files share their chunks, and so do equal pieces of different files", async (t) => {
   const directory = await temporaryDirectory(t);
   const shared = bytesOf(1, MiB);
   await writeTree(directory, {
@@ -133,37 +133,40 @@ t.test("equal large files are one, and so are equal pieces of different ones", a
   t.equal(bytes, 3 * (MiB + 300 * KiB) + 5 * MiB, "but every file counts");
 });
 
-t.test("one small change in 1,000 files of 64 MiB sends two packs and the manifest at most", async (t) => {
-  const LIMIT = 2.2 * MiB;
-  for (const seed of [1, 2, 3]) {
-    const directory = await temporaryDirectory(t);
-    const random = bytesOf(1000 + seed, 8 * 1000);
-    // 0 to 131 KB each, 65.5 KB on average, in 20 directories.
-    const path = (i: number) => `d${i % 20}/file${String(i).padStart(4, "0")}`;
-    for (let i = 0; i < 1000; i++) {
-      const size = i % 10 === 0 ? 10_000 : random.readUInt32BE(8 * i) % 145_000;
-      await writeTree(directory, { [path(i)]: bytesOf(seed * 10_000 + i, size) });
+t.test(
+  "one small change in 1,000 files, 64 MiB in all, sends at most two packs and the manifest",
+  async (t) => {
+    const LIMIT = 2.2 * MiB;
+    for (const seed of [1, 2, 3]) {
+      const directory = await temporaryDirectory(t);
+      const random = bytesOf(1000 + seed, 8 * 1000);
+      // 0 to 131 KB each, 65.5 KB on average, in 20 directories.
+      const path = (i: number) => `d${i % 20}/file${String(i).padStart(4, "0")}`;
+      for (let i = 0; i < 1000; i++) {
+        const size = i % 10 === 0 ? 10_000 : random.readUInt32BE(8 * i) % 145_000;
+        await writeTree(directory, { [path(i)]: bytesOf(seed * 10_000 + i, size) });
+      }
+      const before = await chunked(directory);
+      t.ok(before.bytes > 60 * MiB && before.bytes < 72 * MiB, `${before.bytes} bytes`);
+      const victim = join(directory, path(10 * (random.readUInt32BE(4) % 100)));
+      const content = await readFile(victim);
+      const sent = async () => {
+        const bytes = bytesToSend(before, await chunked(directory));
+        t.comment(`${(bytes / MiB).toFixed(2)} MiB`);
+        return bytes > 0 && bytes <= LIMIT;
+      };
+      await writeFile(victim, bytesOf(777_000, content.length));
+      t.ok(await sent(), `seed ${seed}: ${victim} changed`);
+      await rm(victim);
+      t.ok(await sent(), `seed ${seed}: ${victim} removed`);
+      await writeFile(victim, content);
+      await writeFile(`${victim}-more`, bytesOf(888_000, content.length));
+      t.ok(await sent(), `seed ${seed}: ${victim}-more inserted`);
     }
-    const before = await chunked(directory);
-    t.ok(before.bytes > 60 * MiB && before.bytes < 72 * MiB, `${before.bytes} bytes`);
-    const victim = join(directory, path(10 * (random.readUInt32BE(4) % 100)));
-    const content = await readFile(victim);
-    const sent = async () => {
-      const bytes = bytesToSend(before, await chunked(directory));
-      t.comment(`${(bytes / MiB).toFixed(2)} MiB`);
-      return bytes > 0 && bytes <= LIMIT;
-    };
-    await writeFile(victim, bytesOf(777_000, content.length));
-    t.ok(await sent(), `seed ${seed}: ${victim} changed`);
-    await rm(victim);
-    t.ok(await sent(), `seed ${seed}: ${victim} removed`);
-    await writeFile(victim, content);
-    await writeFile(`${victim}-more`, bytesOf(888_000, content.length));
-    t.ok(await sent(), `seed ${seed}: ${victim}-more inserted`);
-  }
-});
+  },
+);
 
-t.test("files that change meanwhile", async (t) => {
+t.test("an error names each file that changes while it is published", async (t) => {
   const directory = await temporaryDirectory(t);
   const small = join(directory, "small");
   const large = join(directory, "large");
@@ -205,7 +208,7 @@ t.test("files that change meanwhile", async (t) => {
     ]);
   });
 
-  await t.test("and no stat shows it: what is sent is hashed again", async (t) => {
+  await t.test("a chunk is hashed again before it is sent, even if stat shows no change", async (t) => {
     const tree = await temporaryDirectory(t);
     await writeTree(tree, { file: bytesOf(7, 1000) });
     const { entries } = await scan(tree, EVERYTHING, new Problems());
@@ -221,7 +224,7 @@ t.test("files that change meanwhile", async (t) => {
   });
 });
 
-t.test("progress is told of every byte", async (t) => {
+t.test("progress counts every byte", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, Object.fromEntries(SIZES.map((size, i) => [`${i}`, bytesOf(i, size)])));
   let told = 0;
@@ -231,7 +234,7 @@ t.test("progress is told of every byte", async (t) => {
   t.equal(told, bytes);
 });
 
-t.test("a tree of nothing", async (t) => {
+t.test("an empty tree has only a manifest", async (t) => {
   const directory = await temporaryDirectory(t);
   const tree = await chunked(directory);
   t.same(tree.manifest, { chunks: [], entries: [] });

@@ -84,7 +84,7 @@ const LINKS = {
   "boot/grub/x86/sub": "../../../tree/sub",
 };
 
-t.test("those that leave the directory, and absolute ones", async (t) => {
+t.test("--copy-unsafe-links replaces absolute links and links that leave the directory", async (t) => {
   const directory = await above(t, FILES, LINKS);
   const found = await scanned(directory, "copy-unsafe");
   t.same(found.problems, []);
@@ -135,7 +135,7 @@ t.test("those that leave the directory, and absolute ones", async (t) => {
   );
 });
 
-t.test("all of them", async (t) => {
+t.test("--copy-links replaces all links, and finds the same files as find -L", async (t) => {
   const { "tree/here": _, ...links } = LINKS;
   const directory = await above(t, FILES, links);
   const found = await scanned(directory, "copy");
@@ -152,46 +152,49 @@ t.test("all of them", async (t) => {
   }
 });
 
-t.test("links that lead nowhere, round in a circle, or into what they are in", async (t) => {
-  const links = {
-    "tree/d/dangling": "nothing",
-    "tree/d/outside": "../../nowhere/out",
-    "tree/d/absent": "/nowhere/at/all",
-    "tree/round": "round",
-    "tree/d/up": "..",
-    "tree/out": "../outer",
-    "outer/back": "{}/tree",
-    "tree/null": "/dev/null",
-    "tree/good": "d/file",
-  };
-  const directory = await above(t, ["tree/d/file", "outer/file"], links);
-  const endless = "the symlink leads to a directory that it is in, so that there would be no end";
-  const all = await scanned(directory, "copy");
-  t.match(all.problems.toSorted(), [
-    /^d\/absent -> \/nowhere\/at\/all: what the symlink points to cannot be read: ENOENT/,
-    /^d\/dangling -> nothing: what the symlink points to cannot be read: ENOENT/,
-    /^d\/outside -> ..\/..\/nowhere\/out: what the symlink points to cannot be read: ENOENT/,
-    `d/up -> ..: ${endless}`,
-    "null: it is a character device, and only files, directories and symlinks can be published",
-    `out/back -> {}/tree: ${endless}`,
-    /^round -> round: what the symlink points to cannot be read: ELOOP/,
-  ]);
-  const some = await scanned(directory, "copy-unsafe");
-  t.match(some.problems.toSorted(), [
-    /^d\/absent -> \/nowhere\/at\/all: what the symlink points to cannot be read: ENOENT/,
-    "d/dangling -> nothing: the symlink leads to d/nothing, which is not in the tree",
-    /^d\/outside -> ..\/..\/nowhere\/out: what the symlink points to cannot be read: ENOENT/,
-    "null: it is a character device, and only files, directories and symlinks can be published",
-    `out/back -> {}/tree: ${endless}`,
-    "round -> round: the symlink takes more than 40 hops",
-  ]);
-  const exclude = ["dangling", "/d/absent", "round", "back", "null", "d/up", "outside"];
-  for (const links of ["copy", "copy-unsafe"] as const) {
-    t.same((await scanned(directory, links, exclude)).problems, [], "left out, they do not matter");
-  }
-});
+t.test(
+  "dangling and looping links, and links to a parent directory, are problems unless excluded",
+  async (t) => {
+    const links = {
+      "tree/d/dangling": "nothing",
+      "tree/d/outside": "../../nowhere/out",
+      "tree/d/absent": "/nowhere/at/all",
+      "tree/round": "round",
+      "tree/d/up": "..",
+      "tree/out": "../outer",
+      "outer/back": "{}/tree",
+      "tree/null": "/dev/null",
+      "tree/good": "d/file",
+    };
+    const directory = await above(t, ["tree/d/file", "outer/file"], links);
+    const endless = "the symlink leads to a directory that it is in, so that there would be no end";
+    const all = await scanned(directory, "copy");
+    t.match(all.problems.toSorted(), [
+      /^d\/absent -> \/nowhere\/at\/all: what the symlink points to cannot be read: ENOENT/,
+      /^d\/dangling -> nothing: what the symlink points to cannot be read: ENOENT/,
+      /^d\/outside -> ..\/..\/nowhere\/out: what the symlink points to cannot be read: ENOENT/,
+      `d/up -> ..: ${endless}`,
+      "null: it is a character device, and only files, directories and symlinks can be published",
+      `out/back -> {}/tree: ${endless}`,
+      /^round -> round: what the symlink points to cannot be read: ELOOP/,
+    ]);
+    const some = await scanned(directory, "copy-unsafe");
+    t.match(some.problems.toSorted(), [
+      /^d\/absent -> \/nowhere\/at\/all: what the symlink points to cannot be read: ENOENT/,
+      "d/dangling -> nothing: the symlink leads to d/nothing, which is not in the tree",
+      /^d\/outside -> ..\/..\/nowhere\/out: what the symlink points to cannot be read: ENOENT/,
+      "null: it is a character device, and only files, directories and symlinks can be published",
+      `out/back -> {}/tree: ${endless}`,
+      "round -> round: the symlink takes more than 40 hops",
+    ]);
+    const exclude = ["dangling", "/d/absent", "round", "back", "null", "d/up", "outside"];
+    for (const links of ["copy", "copy-unsafe"] as const) {
+      t.same((await scanned(directory, links, exclude)).problems, [], "left out, they do not matter");
+    }
+  },
+);
 
-t.test("that links can be followed is said where it helps", async (t) => {
+t.test("the --copy options are suggested only where they help", async (t) => {
   const directory = await above(t, ["tree/d/file", "tree/out/file", "beside"], {
     "tree/d/nothing": "nothing",
     "tree/d/absent": "/nowhere/at/all",
@@ -232,7 +235,7 @@ t.test("that links can be followed is said where it helps", async (t) => {
   }
 });
 
-t.test("directories of two links to the next one: each is looked at once", async (t) => {
+t.test("a directory that many links lead to is read only once", async (t) => {
   const directory = await realpath(await temporaryDirectory(t));
   const deep = 30;
   await mkdir(join(directory, "tree"));
@@ -268,7 +271,7 @@ t.test("directories of two links to the next one: each is looked at once", async
   });
 });
 
-t.test("what is left out does not come in by a link that is kept", async (t) => {
+t.test("an excluded file is not published through a link to it", async (t) => {
   const directory = await above(t, ["tree/secret/key", "tree/d/file"], {
     "tree/d/link": "../secret/key",
     "tree/d/top": "../secret",
@@ -284,7 +287,7 @@ t.test("what is left out does not come in by a link that is kept", async (t) => 
   );
 });
 
-t.test("a link that is turned to something else meanwhile, and what it leads to", async (t) => {
+t.test("changes of a copied link or of its target are noticed", async (t) => {
   const changes: Readonly<Record<string, [work: (directory: string) => Promise<void>, said: string]>> = {
     "the link": [
       async (directory) => {
@@ -318,14 +321,14 @@ t.test("a link that is turned to something else meanwhile, and what it leads to"
   }
 });
 
-t.test("a link that is left out may change", async (t) => {
+t.test("a change of an excluded link is ignored", async (t) => {
   const directory = await above(t, ["kernel", "tree/file"], { current: "kernel", "tree/link": "{}/current" });
   const { seen } = await scanned(directory, "copy", ["link"]);
   await rm(join(directory, "current"));
   t.same(await seen.changes(), []);
 });
 
-t.test("for a canister that has files only", async (t) => {
+t.test("for an icboot canister, links become files, and loops are listed", async (t) => {
   const directory = await above(t, FILES, LINKS);
   const tree = join(directory, "tree");
   for (const links of ["copy", "copy-unsafe"] as const) {
@@ -349,7 +352,7 @@ t.test("for a canister that has files only", async (t) => {
   }
 });
 
-t.test("which files others on this host cannot read", async (t) => {
+t.test("files that other users of this host cannot read are listed", async (t) => {
   const directory = await above(
     t,
     [

@@ -16,7 +16,7 @@ const PUT_MS = 1500;
 const PUTS = 5;
 const BLOBS = IDL.Vec(IDL.Vec(IDL.Nat8));
 
-t.test("early", async (t) => {
+t.test("the release is requested before all chunks are answered", async (t) => {
   const c = await startCanister(t);
   const directory = join(c.directory, "tree");
   await mkdir(directory);
@@ -55,7 +55,7 @@ t.test("early", async (t) => {
     return { release, chunksUploaded, calls };
   }
 
-  await t.test("too early: it is asked for again when all has been answered", async (t) => {
+  await t.test("a request that comes too early is repeated after the last answer", async (t) => {
     const result = await published(async (put, asked) => {
       await asked;
       return put();
@@ -63,7 +63,7 @@ t.test("early", async (t) => {
     t.same(result, { release: 1, chunksUploaded: PUTS, calls: { put: PUTS, publish: 2 } });
   });
 
-  await t.test("in time: nobody waits for the last answer", async (t) => {
+  await t.test("a request that comes in time does not wait for the last answer", async (t) => {
     const result = await published(async (put, asked) => {
       const answer = await put();
       await asked;
@@ -72,7 +72,7 @@ t.test("early", async (t) => {
     t.same(result, { release: 2, chunksUploaded: PUTS, calls: { put: PUTS, publish: 1 } });
   });
 
-  await t.test("a gateway that claims to have passed on what it has not", async (t) => {
+  await t.test("chunks that a gateway falsely confirms are sent again", async (t) => {
     await writeTree(directory, { file: bytesOf(7, MiB) });
     let puts = 0;
     agent.call = async (...parameters) => {

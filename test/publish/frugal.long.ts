@@ -10,7 +10,7 @@ import { bytesOf, writeTree } from "./trees.ts";
 const MiB = 1024 * 1024;
 const LIMIT = 2.2 * MiB;
 
-t.test("1,000 files of 64 MiB", async (t) => {
+t.test("a tree of 1,000 files, 64 MiB in all", async (t) => {
   const c = await startCanister(t);
   const proxy = await startFaultProxy(t, c.url);
   const tree = join(c.directory, "tree");
@@ -37,14 +37,14 @@ t.test("1,000 files of 64 MiB", async (t) => {
   const first = await publish();
   t.ok(first.bytesUploaded > 60 * MiB && first.bytesUploaded < 72 * MiB, `${first.bytesUploaded} bytes`);
 
-  await t.test("nothing changed: no chunk is sent, and no update at all", async (t) => {
+  await t.test("when nothing has changed, no chunk is sent, and no update call is made", async (t) => {
     const queries = proxy.queries;
     t.match(await publish(), { release: 1, chunksUploaded: 0, bytesUploaded: 0, calls: 0 });
     // For the head, and the manifest's pieces.
     t.ok(proxy.queries - queries < 10, `${proxy.queries - queries} queries`);
   });
 
-  await t.test("times alone make no release", async (t) => {
+  await t.test("changed times alone make no new release", async (t) => {
     for (let i = 0; i < 1000; i++) await utimes(join(tree, path(i)), i, i);
     t.match(await publish(), { release: 1, chunksUploaded: 0, bytesUploaded: 0, calls: 0 });
     t.match((await c.source().head())?.header, { number: 1 });

@@ -13,7 +13,7 @@ import { bytesOf, PLAINLY, writeTree } from "./trees.ts";
 
 const MiB = 1024 * 1024;
 
-t.test("while things go wrong", async (t) => {
+t.test("publishing to an icboot canister while things go wrong", async (t) => {
   const c = await startIcboot(t);
   const tree = await treeIn(c, "tree");
   const files = { large: 3 * MiB, other: MiB, small: 5, empty: 0 };
@@ -23,7 +23,7 @@ t.test("while things go wrong", async (t) => {
   const publishWith = (canister: IcbootWriter, reading = call) =>
     publishFiles({ ...PLAINLY, directory: tree, call: reading, canister, warn: t.fail });
 
-  await t.test("what somebody else overwrites meanwhile is an error that names the file", async (t) => {
+  await t.test("an error names a file that somebody else overwrites meanwhile", async (t) => {
     const disturbed: IcbootWriter = {
       put: real.put,
       async setlen(name, length) {
@@ -37,18 +37,21 @@ t.test("while things go wrong", async (t) => {
     t.match(await publishWith(real), { filesUploaded: 1, bytesUploaded: MiB }, "the next attempt fixes it");
   });
 
-  await t.test("so is a length that is not what it was", async (t) => {
-    await writeFile(join(tree, "empty"), "");
-    await writeFile(join(tree, "small"), "12345678");
-    const disturbed: IcbootWriter = {
-      put: real.put,
-      setlen: (name, length) => real.setlen(name, length + 512),
-    };
-    await t.rejects(publishWith(disturbed), { message: /bytes of small than were sent: / });
-    await publishWith(real);
-  });
+  await t.test(
+    "an error names a file whose length on the canister is not the one that was set",
+    async (t) => {
+      await writeFile(join(tree, "empty"), "");
+      await writeFile(join(tree, "small"), "12345678");
+      const disturbed: IcbootWriter = {
+        put: real.put,
+        setlen: (name, length) => real.setlen(name, length + 512),
+      };
+      await t.rejects(publishWith(disturbed), { message: /bytes of small than were sent: / });
+      await publishWith(real);
+    },
+  );
 
-  await t.test("a file that changes while another goes up, and one while it goes up itself", async (t) => {
+  await t.test("an error names a file that changes while it or another file is uploaded", async (t) => {
     await writeFile(join(tree, "small"), "55555555");
     const meanwhile = (work: () => Promise<void>): IcbootWriter => ({
       put: real.put,
@@ -76,7 +79,7 @@ t.test("while things go wrong", async (t) => {
     t.same(differing(await filesOf(c), await filesIn(tree)), []);
   });
 
-  await t.test("a directory that changes while it is compared", async (t) => {
+  await t.test("nothing is uploaded when the directory changes while it is compared", async (t) => {
     const added = async (method: string, arg: Uint8Array) => {
       if (method === "listing") await writeFile(join(tree, "another"), "");
       return call(method, arg);
@@ -89,7 +92,7 @@ t.test("while things go wrong", async (t) => {
     await rm(join(tree, "another"));
   });
 
-  await t.test("answers that get lost", async (t) => {
+  await t.test("calls whose answers get lost are repeated", async (t) => {
     await writeFile(join(tree, "large"), bytesOf(60, 3 * MiB));
     await writeFile(join(tree, "other"), bytesOf(61, MiB + 1));
     let calls = 0;
@@ -111,7 +114,7 @@ t.test("while things go wrong", async (t) => {
     t.same(differing(await filesOf(c), await filesIn(tree)), []);
   });
 
-  await t.test("a node that is behind", async (t) => {
+  await t.test("when a node is behind, the uploaded bytes are read again", async (t) => {
     await writeFile(join(tree, "small"), "87654321");
     const answers: Uint8Array[] = [];
     const behind = async (method: string, arg: Uint8Array) => {
@@ -125,7 +128,7 @@ t.test("while things go wrong", async (t) => {
     t.equal(answers.length, 4, "was asked before, and three times after");
   });
 
-  await t.test("more names than the canister could list", async (t) => {
+  await t.test("more names than the canister could list are refused", async (t) => {
     const names = Array.from({ length: 40_000 }, (_, i): [string, bigint] => [`${"n".repeat(40)}${i}`, 1n]);
     const listing = IDL.encode([IDL.Vec(IDL.Tuple(IDL.Text, IDL.Nat))], [names]);
     await t.rejects(
@@ -134,7 +137,7 @@ t.test("while things go wrong", async (t) => {
     );
   });
 
-  await t.test("a refusal is final, and what waits is not sent", async (t) => {
+  await t.test("a refusal is final, and waiting files are not sent", async (t) => {
     for (let i = 0; i < 20; i++) await writeTree(tree, { [`new-${i}`]: "x" });
     let puts = 0;
     const refuse = async () => {

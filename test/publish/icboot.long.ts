@@ -13,7 +13,7 @@ const MiB = 1024 * 1024;
 /** Sizes around sectors, and around the parts in which files are uploaded. */
 const SIZES = [0, 1, 511, 512, 513, MiB - 512, MiB - 1, MiB, MiB + 1, 2 * MiB, 2 * MiB + 512];
 
-t.test("a tree, and what becomes of it", async (t) => {
+t.test("a tree is published, changed and published again", async (t) => {
   const c = await startIcboot(t);
   const id = c.canister.toText();
   const tree = await treeIn(c, "tree");
@@ -49,7 +49,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     t.notOk(existsSync(join(c.directory, "nobody")), "and no identity was made");
   });
 
-  await t.test("links are followed, and each byte arrives", async (t) => {
+  await t.test("links are followed, and every byte arrives", async (t) => {
     const { stdout, stderr } = await published(c, tree, "--json");
     t.same(JSON.parse(stdout), {
       source: "icboot",
@@ -73,7 +73,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     t.same(differing(await filesOf(c), expected), []);
   });
 
-  await t.test("what is there already is not sent again", async (t) => {
+  await t.test("unchanged files are not sent again", async (t) => {
     t.match(await publication(c, tree), { files: names, bytes, filesUploaded: 0, bytesUploaded: 0 });
     t.match(
       (await published(c, tree)).stdout,
@@ -81,7 +81,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     );
   });
 
-  await t.test("of a changed file all is sent, and of no other", async (t) => {
+  await t.test("a changed file is sent in full, and no other file is sent", async (t) => {
     const changed = bytesOf(SIZES.indexOf(2 * MiB), 2 * MiB);
     changed[MiB + 700]! ^= 1;
     await writeFile(join(tree, `sizes/${2 * MiB}`), changed);
@@ -93,7 +93,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     t.same(differing(await filesOf(c), await filesIn(tree)), []);
   });
 
-  await t.test("shorter files after longer ones, and the other way round", async (t) => {
+  await t.test("files that have become shorter or longer are published correctly", async (t) => {
     await truncate(join(tree, `sizes/${2 * MiB + 512}`), MiB);
     await truncate(join(tree, `sizes/${MiB}`), 0);
     await writeFile(join(tree, "sizes/0"), bytesOf(50, MiB + 3));
@@ -106,7 +106,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     t.same(differing(await filesOf(c), await filesIn(tree)), []);
   });
 
-  await t.test("what is gone stays on the canister, and is named", async (t) => {
+  await t.test("removed files stay on the canister, and are named", async (t) => {
     await rm(join(tree, "boot.d"));
     await rm(join(tree, "again.cfg"));
     const dry = await published(c, tree, "--dry-run");
@@ -122,7 +122,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     t.equal((await filesOf(c)).size, (await filesIn(tree)).size + count);
   });
 
-  await t.test("what cannot be published is refused by name, and nothing is sent", async (t) => {
+  await t.test("entries that cannot be published are named, and nothing is sent", async (t) => {
     const bad = await treeIn(c, "bad");
     await writeTree(bad, { good: "good", "default.cfg/file": "x" });
     t.match(await c.icfs(["publish", bad, id]), {
@@ -152,7 +152,7 @@ t.test("a tree, and what becomes of it", async (t) => {
   });
 });
 
-t.test("an interrupted publication goes on from there", async (t) => {
+t.test("an interrupted publication is continued by the next one", async (t) => {
   const c = await startIcboot(t, { bandwidth: 2 });
   const tree = await treeIn(c, "tree");
   // More files than are sent at once (16), so that some are still to come when the first have arrived, on a slow machine too.
@@ -170,7 +170,7 @@ t.test("an interrupted publication goes on from there", async (t) => {
   t.ok(filesUploaded > 0 && filesUploaded <= files - 2, `${filesUploaded} of ${files} files were left`);
   t.same(differing(await filesOf(c), await filesIn(tree)), []);
 
-  await t.test("as verify says, beside a copy of what the canister can keep", async (t) => {
+  await t.test("verify finds no difference from a copy of all that the canister can keep", async (t) => {
     await symlink("file-0", join(tree, "link"));
     await chmod(join(tree, "file-1"), 0o755);
     await published(c, tree);
@@ -183,7 +183,7 @@ t.test("an interrupted publication goes on from there", async (t) => {
   });
 
   await t.test(
-    "as verify says of the directory itself, with links, a loop and what a canister cannot keep",
+    "verify finds no difference from the directory itself, with its links, a loop and an empty directory",
     async (t) => {
       const id = c.canister.toText();
       await mkdir(join(tree, "empty"));

@@ -64,7 +64,7 @@ const FILES = [
   "e/d/file",
 ];
 
-t.test("editors' backups, and all that gitignore(5) speaks of", async (t) => {
+t.test("patterns for editors' backups, and all that gitignore(5) describes, work as in git", async (t) => {
   const directory = await directoryOf(t);
   await writeTree(directory, Object.fromEntries(FILES.map((path) => [path, path])));
   await symlink("d", join(directory, "link"));
@@ -105,7 +105,7 @@ t.test("editors' backups, and all that gitignore(5) speaks of", async (t) => {
   }
 });
 
-t.test("any patterns", async (t) => {
+t.test("random patterns work as in git", async (t) => {
   const directory = await directoryOf(t);
   const names = ["a", "b", "ab", "a.b"];
   for (const one of names) {
@@ -136,7 +136,7 @@ t.test("any patterns", async (t) => {
   await t.resolves(fc.assert(asGit, { numRuns: 60 }));
 });
 
-t.test("what is left out need not be publishable, nor readable", async (t) => {
+t.test("excluded entries need not be publishable or readable", async (t) => {
   const directory = await directoryOf(t);
   await writeTree(directory, { file: "", "locked/file": "" });
   execFileSync("mkfifo", [join(directory, "pipe")]);
@@ -146,7 +146,7 @@ t.test("what is left out need not be publishable, nor readable", async (t) => {
   t.same((await found(directory, ["pipe", "f?", "locked/"])).problems, []);
 });
 
-t.test("a file of patterns that is none", async (t) => {
+t.test("a .icfsignore that is not a file is a problem", async (t) => {
   for (const make of [
     (path: string) => mkdir(path),
     (path: string) => symlink("/etc/passwd", path),
@@ -162,7 +162,7 @@ t.test("a file of patterns that is none", async (t) => {
   }
 });
 
-t.test("a file of patterns without an end is not read", async (t) => {
+t.test("a .icfsignore that is too large is not read", async (t) => {
   const directory = await directoryOf(t);
   await writeTree(directory, { "d/.icfsignore": "" });
   await truncate(join(directory, "d/.icfsignore"), 3 * 1024 ** 3);
@@ -171,7 +171,7 @@ t.test("a file of patterns without an end is not read", async (t) => {
   ]);
 });
 
-t.test("a file of patterns in another encoding", async (t) => {
+t.test("a .icfsignore that is not in UTF-8 is a problem", async (t) => {
   const utf16 = Buffer.from("\ufeffsecret.key\n", "utf16le");
   for (const content of [
     utf16,
@@ -192,7 +192,7 @@ t.test("a file of patterns in another encoding", async (t) => {
   t.same({ paths, problems }, { paths: [], problems: [] }, "UTF-8 may say that it is");
 });
 
-t.test("a file of patterns that changes meanwhile", async (t) => {
+t.test("a change of a .icfsignore is noticed", async (t) => {
   const directory = await directoryOf(t);
   await writeTree(directory, { "d/file": "", "d/.icfsignore": "x" });
   const { seen } = await scan(directory, { ...EVERYTHING, ignoreFiles: true }, new Problems());
@@ -200,7 +200,7 @@ t.test("a file of patterns that changes meanwhile", async (t) => {
   t.same(await seen.changes(), ["d/.icfsignore: it had 1 bytes and has 4"]);
 });
 
-t.test("of a mount all is read, such files too", async (t) => {
+t.test("without ignore files, everything is read, including .icfsignore", async (t) => {
   const directory = await directoryOf(t);
   await writeTree(directory, { file: "", ".icfsignore": "file" });
   const { entries } = await scan(directory, EVERYTHING, new Problems());
@@ -210,7 +210,7 @@ t.test("of a mount all is read, such files too", async (t) => {
   );
 });
 
-t.test("a line without a name in a file below means nothing", async (t) => {
+t.test("a line without a name in a nested .icfsignore has no effect", async (t) => {
   for (const line of ["/", "//", "!/", "  ", "!"]) {
     const directory = await directoryOf(t);
     await mkdir(join(directory, "sub/dir"), { recursive: true });

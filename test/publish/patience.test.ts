@@ -16,7 +16,7 @@ function failing(...errors: Error[]) {
   return call;
 }
 
-t.test("a gateway that asks to be left alone for a while is", async (t) => {
+t.test("a gateway that asks for a pause is not asked again before the pause is over", async (t) => {
   const clock = stopClock(t);
   const call = failing(new HttpStatusError(429, "Too Many Requests", 60_000));
   const answer = patiently(call);
@@ -26,7 +26,7 @@ t.test("a gateway that asks to be left alone for a while is", async (t) => {
   t.equal(await answer, "an answer");
 });
 
-t.test("one that does not is asked again within a second", async (t) => {
+t.test("a gateway that asks for no pause is asked again within a second", async (t) => {
   const clock = stopClock(t);
   const call = failing(new HttpStatusError(503, "Busy"));
   const answer = patiently(call);
@@ -34,7 +34,7 @@ t.test("one that does not is asked again within a second", async (t) => {
   t.equal(await answer, "an answer");
 });
 
-t.test("who never answers is given up, unless there is reason to go on", async (t) => {
+t.test("a gateway that keeps failing is given up, unless there is reason to go on", async (t) => {
   const clock = stopClock(t);
   const busy = Array.from({ length: 20 }, () => new HttpStatusError(503, "Busy"));
   const refused = t.rejects(patiently(failing(...busy)), { message: /Busy/ });
@@ -44,7 +44,7 @@ t.test("who never answers is given up, unless there is reason to go on", async (
   t.equal(await answer, "an answer");
 });
 
-t.test("a gateway that takes as long as it may for each attempt does not get all of them", async (t) => {
+t.test("fewer attempts are made when each takes as long as it may", async (t) => {
   const clock = stopClock(t);
   const { now } = performance;
   let spent = 0;
@@ -76,7 +76,7 @@ t.test("a gateway that takes as long as it may for each attempt does not get all
   t.equal(others.made, 6, "while others get through it goes on");
 });
 
-t.test("nobody waits for an answer that cannot come", async (t) => {
+t.test("a call that cannot succeed is not repeated", async (t) => {
   for (const error of [new NoWayError("self-signed certificate"), new HttpStatusError(407, "no login")]) {
     for (const ask of [patiently, askedAgain, fewAttempts]) {
       const call = failing(error);

@@ -37,7 +37,7 @@ t.test("owners and publishers can publish, readers and others cannot", async (t)
   await owner.revoke(ann.getPrincipal());
 });
 
-t.test("a role that is granted just now is waited for", async () => {
+t.test("the check waits for a role that is just being granted", async () => {
   const checked = checkMayPublish(agentOf(ann), c.canister);
   checked.catch(() => {});
   await owner.grant(ann.getPrincipal(), { publisher: null });
@@ -45,7 +45,7 @@ t.test("a role that is granted just now is waited for", async () => {
   await owner.revoke(ann.getPrincipal());
 });
 
-t.test("what the canister does not say is left to its own check", async () => {
+t.test("no answer about roles is not a refusal: the canister checks them itself", async () => {
   for (const method of ["roles_granted", "status"]) {
     proxy.fault = faultFor(method, "drop");
     await checkMayPublish(agentOf(ann), c.canister);

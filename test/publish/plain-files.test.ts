@@ -69,14 +69,14 @@ for (const [name, [files, links]] of Object.entries(TREES)) {
   });
 }
 
-t.test("links that are no good are all named", async (t) => {
+t.test("all links that cannot be followed are named", async (t) => {
   const links = { out: "../elsewhere", gone: "nowhere", "d/etc": "/etc", round: "round", good: "d/file" };
   const { files, problems } = await found(await directoryOf(t, ["d/file"], links));
   t.same(files, []);
   t.same(problems.map((problem) => problem.split(" ")[0]).sort(), ["d/etc", "gone", "out", "round"]);
 });
 
-t.test("a name that becomes too long behind a link", async (t) => {
+t.test("a path that becomes too long behind a link is a problem", async (t) => {
   const long = "n".repeat(255);
   const directory = await directoryOf(t, [], {});
   const deep = Array.from({ length: 8 }, () => long).join("/");
@@ -97,7 +97,7 @@ t.test("a name that becomes too long behind a link", async (t) => {
   for (const problem of problems) t.match(problem, /: the path is longer than 4096 bytes$/);
 });
 
-t.test("directories that double behind each link end", async (t) => {
+t.test("directories that double behind each link are refused for too many entries", async (t) => {
   const levels = 40;
   const names = Array.from({ length: levels }, (_, i) => `d${i}`);
   const links = Object.fromEntries(

@@ -28,7 +28,7 @@ function canisterWith(numbers: readonly number[]) {
   return { asked, source: source as unknown as ReleaseReader };
 }
 
-t.test("the newest release", async (t) => {
+t.test("the newest release is asked for again when reading the directory takes long", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { file: "" });
   const skip = stillClock(t);
@@ -54,7 +54,7 @@ t.test("the newest release", async (t) => {
   t.same(same, { heads: 2, manifests: 1, newest: 2, removed: 1 }, "none is: its manifest is not read again");
 });
 
-t.test("a directory without files, where there are some", async (t) => {
+t.test("a directory without files is refused if the release has some, unless that is allowed", async (t) => {
   const directory = await temporaryDirectory(t);
   const file: Entry = {
     kind: "file",
@@ -92,7 +92,7 @@ t.test("a directory without files, where there are some", async (t) => {
   });
 });
 
-t.test("symlinks that are too much for the canister", async (t) => {
+t.test("symlinks with too many steps for the canister are refused before anything is read", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { file: "" });
   // Each link leads through the one before: together 200 times 1,000 components.
@@ -111,21 +111,24 @@ t.test("symlinks that are too much for the canister", async (t) => {
   t.same(stages, ["listing"], "nothing is read, and nothing hashed");
 });
 
-t.test("what would keep machines from booting", async (t) => {
-  const directory = await temporaryDirectory(t);
-  await writeTree(directory, { "boot.ipxe": "#!ipxe\nkernel gone\n" });
-  const planned = (lint: Policy["lint"], entries: readonly Entry[] = []) => {
-    const source = {
-      head: async () => ({ hash: Buffer.of(1), header: { number: 1 } }),
-      manifest: async () => ({ chunks: [], entries }),
-    } as unknown as ReleaseReader;
-    return planPublication({ ...PLAINLY, directory, policy: { ...PLAINLY.policy, lint } }, source);
-  };
-  const { findings, tree } = await planned("warn");
-  t.match(findings, [{ kind: "missing-file", file: "boot.ipxe", line: 2 }], "it is told");
-  t.same((await planned("warn", tree.manifest.entries)).findings, [], "once: nothing has changed since");
-  await t.rejects(planned("error"), { message: /boot\.ipxe:2: names gone/ }, "or an error");
-  t.same((await planned("off")).findings, [], "or not looked for");
-  await writeTree(directory, { gone: "kernel" });
-  t.same((await planned("error")).findings.length, 0, "fixed");
-});
+t.test(
+  "problems that keep machines from booting are reported, refused or ignored, as the policy says",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    await writeTree(directory, { "boot.ipxe": "#!ipxe\nkernel gone\n" });
+    const planned = (lint: Policy["lint"], entries: readonly Entry[] = []) => {
+      const source = {
+        head: async () => ({ hash: Buffer.of(1), header: { number: 1 } }),
+        manifest: async () => ({ chunks: [], entries }),
+      } as unknown as ReleaseReader;
+      return planPublication({ ...PLAINLY, directory, policy: { ...PLAINLY.policy, lint } }, source);
+    };
+    const { findings, tree } = await planned("warn");
+    t.match(findings, [{ kind: "missing-file", file: "boot.ipxe", line: 2 }], "it is told");
+    t.same((await planned("warn", tree.manifest.entries)).findings, [], "once: nothing has changed since");
+    await t.rejects(planned("error"), { message: /boot\.ipxe:2: names gone/ }, "or an error");
+    t.same((await planned("off")).findings, [], "or not looked for");
+    await writeTree(directory, { gone: "kernel" });
+    t.same((await planned("error")).findings.length, 0, "fixed");
+  },
+);

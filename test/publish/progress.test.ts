@@ -8,7 +8,7 @@ function stream(): { stream: NodeJS.WriteStream; written: string[] } {
   return { written, stream: { isTTY: false, write: (text: string) => written.push(text) } as never };
 }
 
-t.test("without a terminal: a line a stage, and one now and then", async (t) => {
+t.test("without a terminal, each stage gets a line, and another now and then", async (t) => {
   const skip = stillClock(t);
   const { stream: output, written } = stream();
   const progress = createProgress(output);

@@ -37,7 +37,7 @@ function untouched() {
 }
 
 t.test(
-  "symlinks that leave the tree, lead nowhere, are absolute or loop are refused by name, together",
+  "symlinks that leave the tree, dangle, loop or are absolute are refused by name, all at once",
   async (t) => {
     const directory = await temporaryDirectory(t);
     await writeTree(directory, { "p/q/r/file": "", "a/file": "" });
@@ -74,7 +74,7 @@ t.test(
   },
 );
 
-t.test("names that the rules forbid", async (t) => {
+t.test("a forbidden name is refused, and the canister is not asked again", async (t) => {
   const clock = stopClock(t);
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { "new\nline": "", fine: "" });
@@ -91,7 +91,7 @@ t.test("names that the rules forbid", async (t) => {
   t.equal(heads.length, length, "then the canister is not asked again");
 });
 
-t.test("who may not publish is told so before the directory is looked at", async (t) => {
+t.test("a user who may not publish is refused before the directory is read", async (t) => {
   const { options, stages } = untouched();
   const refusal = new UserError("may not publish");
   await t.rejects(

@@ -28,19 +28,19 @@ async function putAnswered(body: unknown, status = 200) {
   return { stored: await put.catch((error: unknown) => error), again };
 }
 
-t.test("the argument is what the agent's encoder makes of it", async (t) => {
+t.test("the argument is the same as from the agent's encoder", async (t) => {
   for (const blobs of [chunks, [], [new Uint8Array(127)], [new Uint8Array(128)]]) {
     t.ok(putArgument(blobs).equals(IDL.encode([BLOBS], [blobs])), `${blobs.length} blobs`);
   }
 });
 
-t.test("an answer that names what was sent is enough", async (t) => {
+t.test("an answer that contains the chunks' hashes is enough", async (t) => {
   const reply = IDL.encode([BLOBS], [hashes]);
   const certificate = Buffer.concat([Buffer.alloc(100, 1), reply, Buffer.alloc(50, 2)]);
   t.same(await putAnswered({ certificate }), { stored: hashes, again: 0 });
 });
 
-t.test("any other has the agent call again, which verifies", async (t) => {
+t.test("after any other answer, the agent calls again and verifies", async (t) => {
   const swapped = Buffer.from(IDL.encode([BLOBS], [hashes.toReversed()]));
   const flipped = Buffer.from(IDL.encode([BLOBS], [hashes]));
   flipped[flipped.length - 1]! ^= 1;
@@ -50,7 +50,7 @@ t.test("any other has the agent call again, which verifies", async (t) => {
   t.same(await putAnswered(null), { stored: hashes, again: 1 });
 });
 
-t.test("a call that is not taken fails as the agent's does", async (t) => {
+t.test("a call that is rejected fails as the agent's does", async (t) => {
   const rejected = async (reject_code: number) =>
     putAnswered({ reject_code, reject_message: "busy", error_code: "" });
   const busy = await rejected(SYS_TRANSIENT);

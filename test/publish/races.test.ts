@@ -25,20 +25,23 @@ t.test("races", async (t) => {
     note: "",
   };
 
-  await t.test("a file that changes between hashing and upload: a clear error, and no release", async (t) => {
-    const start = (stage: string) => {
-      if (stage === "uploading") writeFileSync(join(directory, "file"), "as it is now...!");
-    };
-    await t.rejects(publish({ ...options, progress: { ...PLAINLY.progress, start } }), {
-      name: "UserError",
-      message:
-        "a file changed while it was being published (file: it was written to, or its owner, mode or links changed): publish again",
-    });
-    t.equal(await options.source.head(), undefined);
-    t.match(await publish(options), { release: 1, changed: true }, "and again it works");
-  });
+  await t.test(
+    "a file that changes between hashing and upload is an error, and no release is made",
+    async (t) => {
+      const start = (stage: string) => {
+        if (stage === "uploading") writeFileSync(join(directory, "file"), "as it is now...!");
+      };
+      await t.rejects(publish({ ...options, progress: { ...PLAINLY.progress, start } }), {
+        name: "UserError",
+        message:
+          "a file changed while it was being published (file: it was written to, or its owner, mode or links changed): publish again",
+      });
+      t.equal(await options.source.head(), undefined);
+      t.match(await publish(options), { release: 1, changed: true }, "and again it works");
+    },
+  );
 
-  await t.test("what changes while its chunks are in the canister already", async (t) => {
+  await t.test("a changing file is noticed even if its chunks are in the canister already", async (t) => {
     const pair = join(c.directory, "pair");
     await mkdir(pair);
     const versions = [1, 2].map((seed) => ({
@@ -121,50 +124,60 @@ t.test("races", async (t) => {
     t.match(await publish({ ...options, directory: pair }), { release: newest + 1, changed: true });
   });
 
-  await t.test("somebody else publishes in between: a conflict, and theirs stays", async (t) => {
-    const theirs = await options.source.head();
-    await writeTree(directory, { file: "mine" });
-    const real = options.source;
-    let asked = 0;
-    const source = {
-      restore: real.restore.bind(real),
-      headers: real.headers.bind(real),
-      manifest: real.manifest.bind(real),
-      chunk: real.chunk.bind(real),
-      // At first this publisher gets a head from before.
-      head: async () => (asked++ === 0 ? undefined : real.head()),
-    };
-    await t.rejects(publish({ ...options, source }), {
-      name: "UserError",
-      message: /^conflict: somebody else published release 4 meanwhile\. Nothing was lost; publish again/,
-    });
-    t.same((await options.source.head())?.hash, theirs?.hash);
-    t.match(await publish(options), { release: 5, chunksUploaded: 0 }, "what was uploaded is not sent again");
-  });
+  await t.test(
+    "when somebody else publishes in between, there is a conflict, and their release stays",
+    async (t) => {
+      const theirs = await options.source.head();
+      await writeTree(directory, { file: "mine" });
+      const real = options.source;
+      let asked = 0;
+      const source = {
+        restore: real.restore.bind(real),
+        headers: real.headers.bind(real),
+        manifest: real.manifest.bind(real),
+        chunk: real.chunk.bind(real),
+        // At first this publisher gets a head from before.
+        head: async () => (asked++ === 0 ? undefined : real.head()),
+      };
+      await t.rejects(publish({ ...options, source }), {
+        name: "UserError",
+        message: /^conflict: somebody else published release 4 meanwhile\. Nothing was lost; publish again/,
+      });
+      t.same((await options.source.head())?.hash, theirs?.hash);
+      t.match(
+        await publish(options),
+        { release: 5, chunksUploaded: 0 },
+        "what was uploaded is not sent again",
+      );
+    },
+  );
 
-  await t.test("others publish on top at once: the header is that of the own release", async (t) => {
-    await writeTree(directory, { file: "third" });
-    const above = join(c.directory, "above");
-    await mkdir(above);
-    await writeTree(above, { file: "fourth" });
-    const real = options.source;
-    let asked = 0;
-    const source = {
-      restore: real.restore.bind(real),
-      headers: real.headers.bind(real),
-      manifest: real.manifest.bind(real),
-      chunk: real.chunk.bind(real),
-      head: async () => {
-        asked += 1;
-        // The second time is after this publisher's own release.
-        if (asked === 2) await publish({ ...options, directory: above });
-        return real.head();
-      },
-    };
-    const third = await publish({ ...options, source });
-    const fourth = await real.head();
-    t.equal(third.release, 6);
-    t.equal(fourth?.header.number, 7);
-    t.equal(fourth?.header.parent?.toString("hex"), third.header);
-  });
+  await t.test(
+    "when others publish on top at once, the result is still the header of our own release",
+    async (t) => {
+      await writeTree(directory, { file: "third" });
+      const above = join(c.directory, "above");
+      await mkdir(above);
+      await writeTree(above, { file: "fourth" });
+      const real = options.source;
+      let asked = 0;
+      const source = {
+        restore: real.restore.bind(real),
+        headers: real.headers.bind(real),
+        manifest: real.manifest.bind(real),
+        chunk: real.chunk.bind(real),
+        head: async () => {
+          asked += 1;
+          // The second time is after this publisher's own release.
+          if (asked === 2) await publish({ ...options, directory: above });
+          return real.head();
+        },
+      };
+      const third = await publish({ ...options, source });
+      const fourth = await real.head();
+      t.equal(third.release, 6);
+      t.equal(fourth?.header.number, 7);
+      t.equal(fourth?.header.parent?.toString("hex"), third.header);
+    },
+  );
 });

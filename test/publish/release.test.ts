@@ -21,7 +21,7 @@ const requestFor = (tree: ChunkedTree) => ({
   ready: async () => {},
 });
 
-t.test("chunks that are missing are uploaded, and the release is asked for again", async (t) => {
+t.test("missing chunks are uploaded, and the release is requested again", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { file: "content" });
   const tree = await chunked(directory);
@@ -60,45 +60,48 @@ t.test("chunks that are missing are uploaded, and the release is asked for again
   });
 });
 
-t.test("an answer gets lost: the release on top of the parent is ours, or somebody else's", async (t) => {
-  const directory = await temporaryDirectory(t);
-  await writeTree(directory, { file: "content" });
-  const tree = await chunked(directory);
-  const ours = {
-    ...{ number: 1, parent: undefined, note: "mine", publisher: PUBLISHER.toUint8Array() },
-    manifest: { chunks: tree.manifestPieces },
-  };
-  /** The result of a request when a release with this header has already been made, by whomever. */
-  const askedWhen = async (header: object) => {
-    let calls = 0;
-    const publish = async (): Promise<PublishResult> => {
-      calls += 1;
-      if (calls === 1) throw new Error("the connection was closed");
-      return { err: { conflict: { number: 1n, newest: [Buffer.alloc(32)] } } };
+t.test(
+  "after a lost answer, the release on top of the parent is recognised as ours or as another's",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    await writeTree(directory, { file: "content" });
+    const tree = await chunked(directory);
+    const ours = {
+      ...{ number: 1, parent: undefined, note: "mine", publisher: PUBLISHER.toUint8Array() },
+      manifest: { chunks: tree.manifestPieces },
     };
-    const source = { head: async () => ({ header, hash: Buffer.alloc(32) }) } as unknown as ReleaseReader;
-    const upload = async () => {};
-    const request = { ...requestFor(tree), canister: { publish }, source, note: "mine", upload };
-    const result = await makeRelease(request).then(
-      (made) => made.header,
-      (error: Error) => error.message.split(" ", 1)[0],
-    );
-    return { result, calls };
-  };
-  const [own, ...others] = await Promise.all([
-    askedWhen(ours),
-    askedWhen({ ...ours, publisher: Buffer.alloc(29, 1) }),
-    askedWhen({ ...ours, note: "another" }),
-    askedWhen({ ...ours, manifest: { chunks: [Buffer.alloc(32)] } }),
-    askedWhen({ ...ours, manifest: { chunks: [] } }),
-    askedWhen({ ...ours, parent: Buffer.alloc(32) }),
-  ]);
-  t.same(own, { result: ours, calls: 1 }, "it is not asked for again");
-  for (const other of others) t.same(other, { result: "conflict:", calls: 2 });
-});
+    /** The result of a request when a release with this header has already been made, by whomever. */
+    const askedWhen = async (header: object) => {
+      let calls = 0;
+      const publish = async (): Promise<PublishResult> => {
+        calls += 1;
+        if (calls === 1) throw new Error("the connection was closed");
+        return { err: { conflict: { number: 1n, newest: [Buffer.alloc(32)] } } };
+      };
+      const source = { head: async () => ({ header, hash: Buffer.alloc(32) }) } as unknown as ReleaseReader;
+      const upload = async () => {};
+      const request = { ...requestFor(tree), canister: { publish }, source, note: "mine", upload };
+      const result = await makeRelease(request).then(
+        (made) => made.header,
+        (error: Error) => error.message.split(" ", 1)[0],
+      );
+      return { result, calls };
+    };
+    const [own, ...others] = await Promise.all([
+      askedWhen(ours),
+      askedWhen({ ...ours, publisher: Buffer.alloc(29, 1) }),
+      askedWhen({ ...ours, note: "another" }),
+      askedWhen({ ...ours, manifest: { chunks: [Buffer.alloc(32)] } }),
+      askedWhen({ ...ours, manifest: { chunks: [] } }),
+      askedWhen({ ...ours, parent: Buffer.alloc(32) }),
+    ]);
+    t.same(own, { result: ours, calls: 1 }, "it is not asked for again");
+    for (const other of others) t.same(other, { result: "conflict:", calls: 2 });
+  },
+);
 
 t.test(
-  "a call without an answer, after which nothing can be seen: nobody knows, whatever is the matter",
+  "when neither the call nor the head is answered, the error says that the outcome is unknown",
   async (t) => {
     const directory = await temporaryDirectory(t);
     await writeTree(directory, { file: "content" });

@@ -24,7 +24,7 @@ function problemsOf(problems: Problems, directory: string): string {
   return "";
 }
 
-t.test("what is there, in the manifest's order", async (t) => {
+t.test("entries are found with their attributes, in the manifest's order", async (t) => {
   const directory = await temporaryDirectory(t);
   // Sorted by bytes: "a-b" before "a/b", "Z" before "a", U+FF5E before the surrogates of U+1F97E.
   await writeTree(directory, { "a/b": "1", "a-b": "22", Z: "", "～": "", "🥾": "", "a/c/run": "x" });
@@ -59,7 +59,7 @@ t.test("what is there, in the manifest's order", async (t) => {
   t.match(at("link"), { target: "a/c/run" });
 });
 
-t.test("what cannot be published is refused by name, all of it at once", async (t) => {
+t.test("all entries that cannot be published are named at once", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { "d/good": "good" });
   const at = (name: string) => join(directory, name);
@@ -95,7 +95,7 @@ t.test("what cannot be published is refused by name, all of it at once", async (
   );
 });
 
-t.test("a long list of problems is cut, and its end says how much", async (t) => {
+t.test("a long list of problems is cut, and says how many more there are", async (t) => {
   const problems = new Problems();
   for (let i = 1; i <= 30; i++) problems.add(`file${i}: bad`);
   const message = problemsOf(problems, "dir");
@@ -109,7 +109,7 @@ t.test("a name cannot forge lines or reach the terminal", async (t) => {
   t.equal(problemsOf(problems, "dir").split("\n")[1], "  x\\n  \\x1b[2Jy: bad");
 });
 
-t.test("a directory that is none", async (t) => {
+t.test("a path that is not a directory is refused", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { file: "" });
   const scanned = (name: string) => scan(join(directory, name), EVERYTHING, new Problems());
@@ -118,14 +118,14 @@ t.test("a directory that is none", async (t) => {
   await symlink("gone", join(directory, "dangling"));
   await t.rejects(scanned("dangling"), { name: "UserError", message: /cannot read .*dangling: ENOENT/ });
   await rm(join(directory, "dangling"));
-  t.test("one behind a symlink is one", async (t) => {
+  t.test("a symlink to a directory is accepted", async (t) => {
     await writeTree(directory, { "real/inside": "" });
     await symlink("real", join(directory, "behind"));
     t.match((await scanned("behind")).entries, [{ path: "inside" }]);
   });
 });
 
-t.test("times that do not fit the format are brought to what does", async (t) => {
+t.test("times outside the format's range become its limits", async (t) => {
   // Not every file system can store the year 9999: /dev/shm can.
   const directory = await mkdtemp("/dev/shm/icfs-test-");
   t.teardown(() => rm(directory, { recursive: true }));

@@ -155,7 +155,7 @@ for (const [name, [work, said]] of Object.entries(CHANGES)) {
   });
 }
 
-t.test("what is swapped while the directory is listed", async (t) => {
+t.test("a directory that is swapped while it is listed is noticed", async (t) => {
   const { tree, outside } = await trees(t);
   const { readdir } = fsPromises;
   t.teardown(() => {
@@ -175,7 +175,7 @@ t.test("what is swapped while the directory is listed", async (t) => {
   t.match(await seen.changes(), [`the directory itself: ${DIRECTORY_CHANGED}`, "d: it was replaced"]);
 });
 
-t.test("a directory compared with a release", async (t) => {
+t.test("a file that changes while its directory is compared with a release is a problem", async (t) => {
   const { tree } = await trees(t);
   const large = join(tree, "large");
   const add = () =>
@@ -185,7 +185,7 @@ t.test("a directory compared with a release", async (t) => {
   t.ok(unreadable.has("large"), "and no difference is made of it");
 });
 
-t.test("what the times do not show", async (t) => {
+t.test("changes that the times may not show are found by waiting and looking again", async (t) => {
   const clock = stopClock(t);
   const { tree } = await trees(t);
   const long = BigInt(Date.now() - 3_600_000) * 1_000_000n;
@@ -227,7 +227,7 @@ t.test("what the times do not show", async (t) => {
   t.same((await settled(now + 60_000_000_001n, all.with(0, "other"))).changes, [`d: ${DIRECTORY_CHANGED}`]);
 });
 
-t.test("a symlink made again, with all that stat tells of the old one", async (t) => {
+t.test("a symlink with another target is noticed even if stat shows no difference", async (t) => {
   const { tree } = await trees(t);
   const source = join(tree, "link");
   const seen = new Seen();
@@ -239,7 +239,7 @@ t.test("a symlink made again, with all that stat tells of the old one", async (t
   t.same(await seen.changes(), ["link: it points to something else"]);
 });
 
-t.test("a file that grows as fast as it is read", async (t) => {
+t.test("a file that grows as fast as it is read is not read on and on", async (t) => {
   const directory = await mkdtemp("/dev/shm/icfs-test-");
   t.teardown(() => rm(directory, { recursive: true }));
   await writeTree(directory, { log: bytesOf(1, MiB) });

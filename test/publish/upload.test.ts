@@ -41,7 +41,7 @@ function canisterOf(answer: (before: number) => void, moment = 5) {
   return { seen, canister: { put } as unknown as IcfsCanister };
 }
 
-t.test("what is missing is sent once, whatever a node says", async (t) => {
+t.test("each missing chunk is listed once, and an index out of range is refused", async (t) => {
   const chunks = chunksOf(3);
   const saying = (...indexes: number[]) => ({ missing: async () => Uint32Array.from(indexes) });
   t.strictSame(await missingChunks(saying(0, 2, 0, 2, 2), chunks), [chunks[0], chunks[2]]);
@@ -51,7 +51,7 @@ t.test("what is missing is sent once, whatever a node says", async (t) => {
   });
 });
 
-t.test("more at once while they go well, to a limit", async (t) => {
+t.test("more puts run at once while they succeed, up to a limit", async (t) => {
   const clock = stopClock(t);
   const { seen, canister } = canisterOf(() => {});
   let told = 0;
@@ -66,7 +66,7 @@ t.test("more at once while they go well, to a limit", async (t) => {
   t.equal(seen.most, 16);
 });
 
-t.test("one at a time when many have failed, and nothing is left out", async (t) => {
+t.test("fewer puts run at once after many failures, and every chunk is sent", async (t) => {
   const clock = stopClock(t);
   const { seen, canister } = canisterOf((before) => {
     if (before < 4) throw busy();
@@ -81,7 +81,7 @@ t.test("one at a time when many have failed, and nothing is left out", async (t)
   t.ok(seen.most <= 2, `${seen.most} at once`);
 });
 
-t.test("an error that is final ends the upload, and what waits is not sent", async (t) => {
+t.test("a final error ends the upload, and waiting chunks are not sent", async (t) => {
   const clock = stopClock(t);
   const { seen, canister } = canisterOf((before) => {
     if (before === 1) throw new UserError("over quota");
@@ -96,14 +96,14 @@ t.test("an error that is final ends the upload, and what waits is not sent", asy
   t.ok(puts < 10, `${puts} puts`);
 });
 
-t.test("other hashes than were sent", async (t) => {
+t.test("an answer with other hashes than were sent is an error", async (t) => {
   const canister = { put: async () => [Buffer.alloc(32)] } as unknown as IcfsCanister;
   await t.rejects(uploadChunks(canister, chunksOf(1), () => {}).done, {
     message: /stored other bytes than were sent/,
   });
 });
 
-t.test("near the end: when nothing waits, and no answer has failed to come", async (t) => {
+t.test("the end is near when no chunk waits and no put has failed", async (t) => {
   const clock = stopClock(t);
   const isNear = async (answer: (before: number) => void) => {
     let done = false;

@@ -38,7 +38,7 @@ const releases = async ({ status }: Mounted) => {
   return Object.fromEntries(channels.map(({ channel, release }) => [channel, release]));
 };
 
-t.test("40. each channel is a directory that follows it; channels come and go", async (t) => {
+t.test("40. each channel has a directory that follows it; channels appear and disappear", async (t) => {
   const mount = await c.mount(...FAST);
   const { at, mountpoint, said, status, log, umount } = mount;
   t.match(said.stdout, /mounted canary \(release 2\), stable \(release 1\) of /);

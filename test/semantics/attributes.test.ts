@@ -42,35 +42,32 @@ function as(user: number, group: number, ...command: string[]) {
   return sh("setpriv", `--reuid=${user}`, `--regid=${group}`, "--clear-groups", ...command);
 }
 
-t.test(
-  "26. what is read is what was published: names, bytes, links, times, what can be executed",
-  async (t) => {
-    const { mountpoint, at } = mounted;
-    const difference = await sh("diff", "-r", "--no-dereference", c.tree, mountpoint);
-    t.equal(difference.code, 0, "diff -r finds nothing", { difference });
-    const listing = ["-printf", "%P %y %s %l %T@\\n"];
-    const [ours, theirs] = await Promise.all(
-      [mountpoint, c.tree].map((root) => sh("find", root, "-mindepth", "1", "!", "-type", "d", ...listing)),
-    );
-    const sorted = (text: string) =>
-      text
-        .split("\n")
-        // The mount has times in milliseconds.
-        .map((line) => line.replace(/(\.\d{3})\d*$/, "$1"))
-        .sort();
-    t.ok(sorted(ours!.stdout).length > 300);
-    t.strictSame(sorted(ours!.stdout), sorted(theirs!.stdout), "names, kinds, sizes, targets and times");
-    const modes = ["tool", "link", "size-1", "deep"].map(at);
-    const { stdout } = await sh("stat", "-c", "%A", ...modes);
-    t.equal(stdout, "-r-xr-xr-x\nlrwxrwxrwx\n-r--r--r--\ndr-xr-xr-x\n", "executables are, others are not");
-    for (const directory of ["", "empty directory", "deep/er"]) {
-      t.equal((await sh("stat", "-c", "%s %b", at(directory))).stdout, "4096 8\n", `size of "${directory}"`);
-      t.match(await sh("cat", at(directory)), { code: 1, stdout: "", stderr: /Is a directory/ });
-    }
-  },
-);
+t.test("26. reads return what was published: names, bytes, links, times, executable bits", async (t) => {
+  const { mountpoint, at } = mounted;
+  const difference = await sh("diff", "-r", "--no-dereference", c.tree, mountpoint);
+  t.equal(difference.code, 0, "diff -r finds nothing", { difference });
+  const listing = ["-printf", "%P %y %s %l %T@\\n"];
+  const [ours, theirs] = await Promise.all(
+    [mountpoint, c.tree].map((root) => sh("find", root, "-mindepth", "1", "!", "-type", "d", ...listing)),
+  );
+  const sorted = (text: string) =>
+    text
+      .split("\n")
+      // The mount has times in milliseconds.
+      .map((line) => line.replace(/(\.\d{3})\d*$/, "$1"))
+      .sort();
+  t.ok(sorted(ours!.stdout).length > 300);
+  t.strictSame(sorted(ours!.stdout), sorted(theirs!.stdout), "names, kinds, sizes, targets and times");
+  const modes = ["tool", "link", "size-1", "deep"].map(at);
+  const { stdout } = await sh("stat", "-c", "%A", ...modes);
+  t.equal(stdout, "-r-xr-xr-x\nlrwxrwxrwx\n-r--r--r--\ndr-xr-xr-x\n", "executables are, others are not");
+  for (const directory of ["", "empty directory", "deep/er"]) {
+    t.equal((await sh("stat", "-c", "%s %b", at(directory))).stdout, "4096 8\n", `size of "${directory}"`);
+    t.match(await sh("cat", at(directory)), { code: 1, stdout: "", stderr: /Is a directory/ });
+  }
+});
 
-t.test("27. it is mounted ro, nosuid, nodev, noexec, default_permissions, allow_other", async (t) => {
+t.test("27. the mount is ro, nosuid, nodev, noexec, default_permissions and allow_other", async (t) => {
   const optionsOf = async (mountpoint: string) => {
     const { stdout } = await sh("grep", "-F", ` ${mountpoint} `, "/proc/mounts");
     const [source, , type, options] = stdout.split(" ");
@@ -89,55 +86,61 @@ t.test("27. it is mounted ro, nosuid, nodev, noexec, default_permissions, allow_
   t.match((await as(USER, GROUP, "cat", alone.at("tool"))).stderr, /Permission denied/);
   await alone.umount();
 
-  await t.test("it is not a disk that could be full: not for df, nor for what watches disks", async (t) => {
-    const { mountpoint } = mounted;
-    const { stdout } = await sh("stat", "-f", "-c", "%S %b %f %a %c %d %l", mountpoint);
-    t.equal(stdout, "4096 0 0 0 0 0 255\n", "no blocks, no inodes; names as long as anywhere");
-    for (const what of ["pcent", "ipcent"]) {
-      t.match((await sh("df", `--output=${what}`, mountpoint)).stdout, /^.*\n *-\n$/, `df: ${what}`);
-    }
-    t.notMatch((await sh("df")).stdout, mountpoint, "df leaves it out, as it does /proc");
-    const thresholds = ["-w", "10%", "-c", "5%", "-W", "10%", "-K", "5%"];
-    // check_disk looks at every file system of this type, and prints a line for each that it takes for a disk.
-    const checked = await sh("/usr/lib/nagios/plugins/check_disk", ...thresholds, "-N", "fuse.icfs");
-    t.notMatch(checked.stdout, mountpoint, "check_disk has nothing to say of it");
-  });
-});
-
-t.test("28. owner, group and permissions are what the options say; by default anybody reads", async (t) => {
-  const stat = async (path: string) => (await sh("stat", "-c", "%u:%g %a", path)).stdout.trim();
-  t.equal(await stat(mounted.at("size-1")), "0:0 444");
-  t.equal(await stat(mounted.mountpoint), "0:0 555");
-  t.equal((await as(USER, GROUP, "cat", mounted.at("tool"))).stdout, "#!/bin/sh\n");
-  t.equal((await as(USER, GROUP, "ls", mounted.at("many"))).stdout.split("\n").length, 301);
-
-  const ids = ["--uid", String(USER), "--gid", String(GROUP)];
-  const { at, mountpoint, umount } = await c.mount(...ids, "--file-mode", "0440", "--dir-mode", "0500");
-  t.equal(await stat(at("size-1")), `${USER}:${GROUP} 440`);
-  t.equal(await stat(at("tool")), `${USER}:${GROUP} 550`, "x where r is");
-  t.equal(await stat(at("deep")), `${USER}:${GROUP} 500`);
-  t.equal((await as(USER, 1, "cat", at("tool"))).stdout, "#!/bin/sh\n", "the owner");
-  t.match((await as(1, GROUP, "cat", at("tool"))).stderr, /Permission denied/, "the group may not enter");
-  t.match((await as(1, 1, "ls", mountpoint)).stderr, /Permission denied/, "nor may others");
-  await umount();
-
-  const named = await c.mount("--uid", "nobody", "--gid=nogroup");
-  const { stdout: nobody } = await sh("sh", "-c", "echo $(id -u nobody):$(id -g nobody) 444");
-  t.equal(await stat(named.at("size-1")), nobody.trim(), "names stand for their numbers");
-  t.equal(await stat(named.at("link")), nobody.trim().replace("444", "777"), "of symlinks as well");
-  await named.umount();
-  for (const [option, name] of [
-    ["--uid", "no-such-user"],
-    ["--gid", "no-such-group"],
-  ] as const) {
-    const { code, stderr } = await c.tryMount(option, name);
-    t.equal(code, 2, "wrong usage");
-    t.match(stderr, new RegExp(`there is no (user|group) "${name}" on this host`));
-  }
+  await t.test(
+    "statfs reports no blocks or inodes: neither df nor monitoring takes the mount for a disk",
+    async (t) => {
+      const { mountpoint } = mounted;
+      const { stdout } = await sh("stat", "-f", "-c", "%S %b %f %a %c %d %l", mountpoint);
+      t.equal(stdout, "4096 0 0 0 0 0 255\n", "no blocks, no inodes; names as long as anywhere");
+      for (const what of ["pcent", "ipcent"]) {
+        t.match((await sh("df", `--output=${what}`, mountpoint)).stdout, /^.*\n *-\n$/, `df: ${what}`);
+      }
+      t.notMatch((await sh("df")).stdout, mountpoint, "df leaves it out, as it does /proc");
+      const thresholds = ["-w", "10%", "-c", "5%", "-W", "10%", "-K", "5%"];
+      // check_disk looks at every file system of this type, and prints a line for each that it takes for a disk.
+      const checked = await sh("/usr/lib/nagios/plugins/check_disk", ...thresholds, "-N", "fuse.icfs");
+      t.notMatch(checked.stdout, mountpoint, "check_disk has nothing to say of it");
+    },
+  );
 });
 
 t.test(
-  "29. reading again costs nothing in user space, also after a switch that leaves the file alone",
+  "28. owner, group and permissions are what the options say; by default everybody can read",
+  async (t) => {
+    const stat = async (path: string) => (await sh("stat", "-c", "%u:%g %a", path)).stdout.trim();
+    t.equal(await stat(mounted.at("size-1")), "0:0 444");
+    t.equal(await stat(mounted.mountpoint), "0:0 555");
+    t.equal((await as(USER, GROUP, "cat", mounted.at("tool"))).stdout, "#!/bin/sh\n");
+    t.equal((await as(USER, GROUP, "ls", mounted.at("many"))).stdout.split("\n").length, 301);
+
+    const ids = ["--uid", String(USER), "--gid", String(GROUP)];
+    const { at, mountpoint, umount } = await c.mount(...ids, "--file-mode", "0440", "--dir-mode", "0500");
+    t.equal(await stat(at("size-1")), `${USER}:${GROUP} 440`);
+    t.equal(await stat(at("tool")), `${USER}:${GROUP} 550`, "x where r is");
+    t.equal(await stat(at("deep")), `${USER}:${GROUP} 500`);
+    t.equal((await as(USER, 1, "cat", at("tool"))).stdout, "#!/bin/sh\n", "the owner");
+    t.match((await as(1, GROUP, "cat", at("tool"))).stderr, /Permission denied/, "the group may not enter");
+    t.match((await as(1, 1, "ls", mountpoint)).stderr, /Permission denied/, "nor may others");
+    await umount();
+
+    const named = await c.mount("--uid", "nobody", "--gid=nogroup");
+    const { stdout: nobody } = await sh("sh", "-c", "echo $(id -u nobody):$(id -g nobody) 444");
+    t.equal(await stat(named.at("size-1")), nobody.trim(), "names stand for their numbers");
+    t.equal(await stat(named.at("link")), nobody.trim().replace("444", "777"), "of symlinks as well");
+    await named.umount();
+    for (const [option, name] of [
+      ["--uid", "no-such-user"],
+      ["--gid", "no-such-group"],
+    ] as const) {
+      const { code, stderr } = await c.tryMount(option, name);
+      t.equal(code, 2, "wrong usage");
+      t.match(stderr, new RegExp(`there is no (user|group) "${name}" on this host`));
+    }
+  },
+);
+
+t.test(
+  "29. reading again costs nothing in user space, even after a switch that does not change the file",
   async (t) => {
     const { at, status } = mounted;
     const reads = async () => (await status()).readers.reads;
@@ -220,44 +223,48 @@ print(json.dumps({"found": found, "listed": os.listxattr(path, follow_symlinks=F
     }
     await listing.umount();
 
-    await t.test("programs that copy extended attributes copy the tree, and none of them", async (t) => {
-      const listing = await c.mount("--list-xattrs");
-      // tmpfs keeps attributes only in newer kernels; an image of ext4 always does.
-      const work = join(c.directory, "copies");
-      await mkdir(work);
-      const copied = async (path: string) => (await sh("getfattr", "-R", "-P", "-d", "-m", "-", path)).stdout;
-      for (const [how, { mountpoint }, attributes] of [
-        ["by default", mounted, false],
-        ["--list-xattrs", listing, true],
-      ] as const) {
-        const to = (name: string) => join(work, `${name}-${attributes}`);
-        const commands = {
-          "rsync -aX": ["rsync", "-aX", `${mountpoint}/`, to("rsync")],
-          "cp -a": ["cp", "-a", mountpoint, to("cp")],
-          "tar --xattrs": ["tar", "--xattrs", "-C", mountpoint, "-cf", to("tar"), "."],
-          mksquashfs: ["mksquashfs", mountpoint, to("squashfs"), "-no-progress"],
-          "mkfs.ext4 -d": ["mkfs.ext4", "-q", "-d", mountpoint, to("ext4"), "64M"],
-        };
-        for (const [name, [program, ...parameters]] of Object.entries(commands)) {
-          const { code, stderr } = await sh(program!, ...parameters);
-          t.same({ code, stderr }, { code: 0, stderr: "" }, `${name}, ${how}`);
+    await t.test(
+      "programs that copy extended attributes copy the tree, and the attributes only if they are listed",
+      async (t) => {
+        const listing = await c.mount("--list-xattrs");
+        // tmpfs keeps attributes only in newer kernels; an image of ext4 always does.
+        const work = join(c.directory, "copies");
+        await mkdir(work);
+        const copied = async (path: string) =>
+          (await sh("getfattr", "-R", "-P", "-d", "-m", "-", path)).stdout;
+        for (const [how, { mountpoint }, attributes] of [
+          ["by default", mounted, false],
+          ["--list-xattrs", listing, true],
+        ] as const) {
+          const to = (name: string) => join(work, `${name}-${attributes}`);
+          const commands = {
+            "rsync -aX": ["rsync", "-aX", `${mountpoint}/`, to("rsync")],
+            "cp -a": ["cp", "-a", mountpoint, to("cp")],
+            "tar --xattrs": ["tar", "--xattrs", "-C", mountpoint, "-cf", to("tar"), "."],
+            mksquashfs: ["mksquashfs", mountpoint, to("squashfs"), "-no-progress"],
+            "mkfs.ext4 -d": ["mkfs.ext4", "-q", "-d", mountpoint, to("ext4"), "64M"],
+          };
+          for (const [name, [program, ...parameters]] of Object.entries(commands)) {
+            const { code, stderr } = await sh(program!, ...parameters);
+            t.same({ code, stderr }, { code: 0, stderr: "" }, `${name}, ${how}`);
+          }
+          t.equal(
+            (await sh("diff", "-r", "--no-dereference", c.tree, to("rsync"))).code,
+            0,
+            `rsync's copy, ${how}`,
+          );
+          if (attributes) {
+            t.match(await copied(to("rsync")), "user.icfs.sha256", "rsync takes what is listed");
+          } else {
+            t.equal(await copied(to("rsync")), "", "nothing of the release is on rsync's copy");
+            t.equal(await copied(to("cp")), "", "nor on cp's");
+            const stat = (name: string) => sh("debugfs", "-R", `ea_list /${name}`, to("ext4"));
+            for (const name of ["size-1", "deep"])
+              t.notMatch((await stat(name)).stdout, /icfs/, "nor in mkfs's");
+          }
         }
-        t.equal(
-          (await sh("diff", "-r", "--no-dereference", c.tree, to("rsync"))).code,
-          0,
-          `rsync's copy, ${how}`,
-        );
-        if (attributes) {
-          t.match(await copied(to("rsync")), "user.icfs.sha256", "rsync takes what is listed");
-        } else {
-          t.equal(await copied(to("rsync")), "", "nothing of the release is on rsync's copy");
-          t.equal(await copied(to("cp")), "", "nor on cp's");
-          const stat = (name: string) => sh("debugfs", "-R", `ea_list /${name}`, to("ext4"));
-          for (const name of ["size-1", "deep"])
-            t.notMatch((await stat(name)).stdout, /icfs/, "nor in mkfs's");
-        }
-      }
-      await listing.umount();
-    });
+        await listing.umount();
+      },
+    );
   },
 );

@@ -16,7 +16,7 @@ for (const number of [1, 2, 3])
   await c.publish({ kernel: `kernel ${number}\n`, initrd: `initrd ${number}\n` });
 await promote("stable", 1);
 
-t.test("38. a mount of a channel follows it, forth and back, and not the newest release", async (t) => {
+t.test("38. a mount of a channel follows it, forward and back, and not the newest release", async (t) => {
   const { at, status, log, umount } = await c.mountNamed("stable", ...FAST);
   const shows = async (number: number) => {
     const { stdout } = await sh("cat", at("kernel"), at("initrd"));

@@ -6,7 +6,7 @@ import { eventually, HUNG, mountedAt, mountpointFor, occupy, serve, sh } from ".
 
 t.setTimeout(10 * HUNG);
 
-t.test("31. SIGTERM and SIGINT unmount, also with a reader in the way", async (t) => {
+t.test("31. SIGTERM and SIGINT unmount, even if the mount is in use; a read that waits fails", async (t) => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const mountpoint = await mountpointFor(t);
     const served = await serve(t, mountpoint);
@@ -40,7 +40,7 @@ except OSError as error:
   }
 });
 
-t.test("32. what SIGKILL leaves behind is replaced by the next mount", async (t) => {
+t.test("32. the next mount replaces the dead mount that SIGKILL leaves behind", async (t) => {
   const mountpoint = await mountpointFor(t);
   const killed = await serve(t, mountpoint, "first");
   killed.process.kill("SIGKILL");
@@ -55,15 +55,17 @@ t.test("32. what SIGKILL leaves behind is replaced by the next mount", async (t)
   t.equal(await mountedAt(mountpoint), undefined, "nothing lies below");
 });
 
-t.test("33. when somebody unmounts it the process ends; what is open is read to its end", async (t) => {
-  const unmounted = await mountpointFor(t);
-  const idle = await serve(t, unmounted);
-  t.equal((await sh("umount", unmounted)).code, 0);
-  t.equal(await idle.ended, 0);
+t.test(
+  "33. when somebody unmounts a mount, its process ends; open files can be read to the end",
+  async (t) => {
+    const unmounted = await mountpointFor(t);
+    const idle = await serve(t, unmounted);
+    t.equal((await sh("umount", unmounted)).code, 0);
+    t.equal(await idle.ended, 0);
 
-  const mountpoint = await mountpointFor(t);
-  const served = await serve(t, mountpoint);
-  const script = `
+    const mountpoint = await mountpointFor(t);
+    const served = await serve(t, mountpoint);
+    const script = `
 import os, subprocess, sys
 file = os.open(sys.argv[1] + "/big", os.O_RDONLY)
 subprocess.check_call(["umount", "-l", sys.argv[1]])
@@ -73,23 +75,24 @@ while piece := os.read(file, 100000):
     total += len(piece)
 print(total, end="", flush=True)
 `;
-  const reader = spawn("python3", ["-c", script, mountpoint], { stdio: ["pipe", "pipe", "inherit"] });
-  t.teardown(() => void reader.kill("SIGKILL"));
-  const total = once(reader.stdout, "data");
-  await eventually("it has noticed", () => /lazily unmounted; 1 open files/.test(served.stderr()));
-  reader.stdin.end("\n");
-  t.equal(String((await total)[0]), "5000003");
-  t.equal(await served.ended, 0);
+    const reader = spawn("python3", ["-c", script, mountpoint], { stdio: ["pipe", "pipe", "inherit"] });
+    t.teardown(() => void reader.kill("SIGKILL"));
+    const total = once(reader.stdout, "data");
+    await eventually("it has noticed", () => /lazily unmounted; 1 open files/.test(served.stderr()));
+    reader.stdin.end("\n");
+    t.equal(String((await total)[0]), "5000003");
+    t.equal(await served.ended, 0);
 
-  // A mount whose connection is cut serves nobody any more.
-  const cutOff = await mountpointFor(t);
-  const third = await serve(t, cutOff);
-  await occupy(t, `os.chdir("${cutOff}")`);
-  t.match((await sh("umount", "-f", cutOff)).stderr, /busy/);
-  t.equal(await third.ended, 0);
-  t.match(third.stderr(), /was cut off/);
-  t.equal(await mountedAt(cutOff), undefined);
-});
+    // A mount whose connection is cut serves nobody any more.
+    const cutOff = await mountpointFor(t);
+    const third = await serve(t, cutOff);
+    await occupy(t, `os.chdir("${cutOff}")`);
+    t.match((await sh("umount", "-f", cutOff)).stderr, /busy/);
+    t.equal(await third.ended, 0);
+    t.match(third.stderr(), /was cut off/);
+    t.equal(await mountedAt(cutOff), undefined);
+  },
+);
 
 t.test("34. a crash is logged with its reason, and leaves no dead mount", async (t) => {
   const mountpoint = await mountpointFor(t);

@@ -65,7 +65,7 @@ print(json.dumps([outcome(one) for one in json.loads(sys.argv[2])]))
   return JSON.parse(stdout);
 }
 
-t.test("1. ENOENT: the release has no such name; an outage never looks like that", async (t) => {
+t.test("1. ENOENT means that the release has no such name; an outage never looks like that", async (t) => {
   const absent = ['os.stat(root + "/absent")', 'open(root + "/dir/absent")', 'os.listdir(root + "/absent")'];
   const there = [
     'os.stat(root + "/dir/file")',
@@ -135,8 +135,10 @@ aboveTransports(
   },
 );
 
-t.test("3. what cannot be fetched in time, or does not verify, is EIO, never a wrong byte", async (t) => {
-  const script = `
+t.test(
+  "3. a read fails with EIO when bytes come too late or do not verify; a wrong byte is never served",
+  async (t) => {
+    const script = `
 import errno, json, os, sys
 right, wrong, failed = 0, False, None
 with open(sys.argv[1], "rb") as published:
@@ -149,40 +151,41 @@ with open(sys.argv[1], "rb") as published:
         failed = errno.errorcode[error.errno]
 print(json.dumps({"right": right, "wrong": wrong, "failed": failed}))
 `;
-  await Promise.all(
-    faulty.map(async ({ name, fault, proxy, mount }) => {
-      proxy.fault = () => "none";
-      // Not too often: five reads at once would take the processors from the mount.
-      await eventually("it has recovered", async () => {
-        const { code } = await sh("cat", mount.at("dir/file"));
-        if (code !== 0) await sleep(500);
-        return code === 0;
-      });
-      let chunks = 0;
-      // The first chunk is right.
-      proxy.fault = faultFor("chunk", () => (chunks++ < 1 ? "none" : fault));
-      const read = await sh("python3", "-c", script, join(c.tree, "large"), mount.at("large"));
-      const { right, wrong, failed } = JSON.parse(read.stdout);
-      t.same({ wrong, failed }, { wrong: false, failed: "EIO" }, name);
-      t.ok(right < 4 * MiB, `${name}: ${right} bytes`);
-      const mapped =
-        "import mmap, sys; f = open(sys.argv[1], 'rb'); mmap.mmap(f.fileno(), 0, prot=1)[3500000]";
-      const { stdout } = await sh(
-        "sh",
-        "-c",
-        `python3 -c "$1" "$2"; echo $?`,
-        "sh",
-        mapped,
-        mount.at("large"),
-      );
-      t.equal(stdout, "135\n", `${name}: who has it mapped gets SIGBUS`);
-      proxy.fault = () => "none";
-      await eventually("it is read when it can be fetched", () => c.same(mount.mountpoint));
-    }),
-  );
-});
+    await Promise.all(
+      faulty.map(async ({ name, fault, proxy, mount }) => {
+        proxy.fault = () => "none";
+        // Not too often: five reads at once would take the processors from the mount.
+        await eventually("it has recovered", async () => {
+          const { code } = await sh("cat", mount.at("dir/file"));
+          if (code !== 0) await sleep(500);
+          return code === 0;
+        });
+        let chunks = 0;
+        // The first chunk is right.
+        proxy.fault = faultFor("chunk", () => (chunks++ < 1 ? "none" : fault));
+        const read = await sh("python3", "-c", script, join(c.tree, "large"), mount.at("large"));
+        const { right, wrong, failed } = JSON.parse(read.stdout);
+        t.same({ wrong, failed }, { wrong: false, failed: "EIO" }, name);
+        t.ok(right < 4 * MiB, `${name}: ${right} bytes`);
+        const mapped =
+          "import mmap, sys; f = open(sys.argv[1], 'rb'); mmap.mmap(f.fileno(), 0, prot=1)[3500000]";
+        const { stdout } = await sh(
+          "sh",
+          "-c",
+          `python3 -c "$1" "$2"; echo $?`,
+          "sh",
+          mapped,
+          mount.at("large"),
+        );
+        t.equal(stdout, "135\n", `${name}: who has it mapped gets SIGBUS`);
+        proxy.fault = () => "none";
+        await eventually("it is read when it can be fetched", () => c.same(mount.mountpoint));
+      }),
+    );
+  },
+);
 
-t.test("4. writing is EROFS, also after a remount for writing", async (t) => {
+t.test("4. writing fails with EROFS, even after a remount for writing", async (t) => {
   const { mountpoint, at } = mounted;
   const writing = [
     ["touch", at("new")],
@@ -242,7 +245,7 @@ t.test("5. no reader gets EAGAIN, EINTR, ENOMEM or ENOBUFS, whatever happens", a
   t.same([...seen].sort(), ["EIO", "EISDIR", "ENODATA", "ENOENT", "ENOTDIR", "EROFS"]);
 });
 
-t.test("6. a read is short at the end of a file and nowhere else", async (t) => {
+t.test("6. a read is short only at the end of a file", async (t) => {
   const script = `
 import json, mmap, os, random, sys
 published, mounted = (os.open(path, os.O_RDONLY) for path in sys.argv[1:3])

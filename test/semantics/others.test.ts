@@ -40,7 +40,7 @@ print("ready", flush=True)
 sys.stdin.read()
 `;
 
-t.test("35. what is mounted inside stays through every switch, until it is unmounted", async (t) => {
+t.test("35. anything mounted inside survives every switch, until it is unmounted", async (t) => {
   const first = await c.publish({
     "stays/theirs": "1\n",
     "pxelinux.cfg/default": "1\n",
@@ -150,7 +150,7 @@ t.test("35. what is mounted inside stays through every switch, until it is unmou
 });
 
 t.test(
-  "36. an overlay goes on with what a switch leaves alone, and once it is remounted with all of it",
+  "36. an overlay keeps working for unchanged files, and for all files once it is remounted",
   async (t) => {
     await c.publish({ "d/same": "same\n", same: "same\n", changes: "1\n", "d/removed": "1\n" });
     const { status, mountpoint, umount } = await c.mount(...options);
@@ -192,17 +192,19 @@ t.test(
   },
 );
 
-t.test("37. file handles are good for what is live, also once the kernel has forgotten it", async (t) => {
-  const files = {
-    "handles/same": "same\n",
-    "handles/changes": "1\n",
-    "handles/d/e/file": "deep\n",
-    "handles/gone": "1\n",
-  };
-  await c.publish(files);
-  const { at, status, mountpoint, umount } = await c.mount(...options);
-  const names = ["handles/same", "handles/changes", "handles/d/e", "handles/gone"];
-  const script = `
+t.test(
+  "37. a file handle is valid while the release has its file, even if the kernel has forgotten it",
+  async (t) => {
+    const files = {
+      "handles/same": "same\n",
+      "handles/changes": "1\n",
+      "handles/d/e/file": "deep\n",
+      "handles/gone": "1\n",
+    };
+    await c.publish(files);
+    const { at, status, mountpoint, umount } = await c.mount(...options);
+    const names = ["handles/same", "handles/changes", "handles/d/e", "handles/gone"];
+    const script = `
 import ctypes, errno, json, os, stat, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
 MOST_BYTES = 128
@@ -229,37 +231,39 @@ print("taken", flush=True)
 for line in sys.stdin:
     print(json.dumps([use(handle) for handle in handles]), flush=True)
 `;
-  const server = spawn("python3", ["-c", script, mountpoint, ...names], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  t.teardown(async () => void server.kill("SIGKILL"));
-  const lines = createInterface({ input: server.stdout });
-  await once(lines, "line");
-  const used = async (): Promise<string[]> => {
-    // A remount makes the kernel forget every inode of this file system that is not in use.
-    await must(t, "mount", "-i", "-o", "remount,ro", mountpoint);
-    const answer = once(lines, "line");
-    server.stdin.write("\n");
-    return JSON.parse(String((await answer)[0]));
-  };
-  /** Over fuse-native there are no file handles. */
-  const expected = (...answers: string[]) => (TRANSPORT === "kernel" ? answers : answers.map(() => "ESTALE"));
-  t.same(await used(), expected("same\n", "1\n", "file", "1\n"));
+    const server = spawn("python3", ["-c", script, mountpoint, ...names], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    t.teardown(async () => void server.kill("SIGKILL"));
+    const lines = createInterface({ input: server.stdout });
+    await once(lines, "line");
+    const used = async (): Promise<string[]> => {
+      // A remount makes the kernel forget every inode of this file system that is not in use.
+      await must(t, "mount", "-i", "-o", "remount,ro", mountpoint);
+      const answer = once(lines, "line");
+      server.stdin.write("\n");
+      return JSON.parse(String((await answer)[0]));
+    };
+    /** Over fuse-native there are no file handles. */
+    const expected = (...answers: string[]) =>
+      TRANSPORT === "kernel" ? answers : answers.map(() => "ESTALE");
+    t.same(await used(), expected("same\n", "1\n", "file", "1\n"));
 
-  await rm(join(c.tree, "handles/gone"));
-  const next = await c.publish({ "handles/changes": "2\n", "handles/d/e/new": "2\n" });
-  await eventually("it is live", async () => (await status()).release === next);
-  t.same(await used(), expected("same\n", "ESTALE", "file new", "ESTALE"));
-  t.equal((await sh("cat", at("handles/changes"))).stdout, "2\n");
+    await rm(join(c.tree, "handles/gone"));
+    const next = await c.publish({ "handles/changes": "2\n", "handles/d/e/new": "2\n" });
+    await eventually("it is live", async () => (await status()).release === next);
+    t.same(await used(), expected("same\n", "ESTALE", "file new", "ESTALE"));
+    t.equal((await sh("cat", at("handles/changes"))).stdout, "2\n");
 
-  await umount();
-  const again = await c.icfs(["mount", c.id, mountpoint, "--network", c.proxy.url, ...options]);
-  t.equal(again.code, 0, again.stderr);
-  t.same(
-    await used(),
-    names.map(() => "ESTALE"),
-    "the next mount has handles of its own",
-  );
-  server.kill("SIGKILL");
-  t.equal((await c.icfs(["umount", mountpoint])).code, 0);
-});
+    await umount();
+    const again = await c.icfs(["mount", c.id, mountpoint, "--network", c.proxy.url, ...options]);
+    t.equal(again.code, 0, again.stderr);
+    t.same(
+      await used(),
+      names.map(() => "ESTALE"),
+      "the next mount has handles of its own",
+    );
+    server.kill("SIGKILL");
+    t.equal((await c.icfs(["umount", mountpoint])).code, 0);
+  },
+);

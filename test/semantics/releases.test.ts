@@ -71,7 +71,7 @@ aboveTransports(t, "16. a new release waits until no file was open for --quiet",
   await umount();
 });
 
-t.test("17. it goes live --switch-within after it is ready, though files are in use", async (t) => {
+t.test("17. a release goes live --switch-within after it is ready, even if files are in use", async (t) => {
   const { at, status, log, umount } = await c.mount(
     "--refresh",
     "0.3",
@@ -90,37 +90,40 @@ t.test("17. it goes live --switch-within after it is ready, though files are in 
   await umount();
 });
 
-t.test("18. with --prefetch all it goes live when all of it is here and verified", async (t) => {
-  const options = ["--refresh", "0.3", "--quiet", "0", "--read-timeout", "2", "--ready", "hydrated"];
-  const { at, status, mountpoint, umount } = await c.mount(...options);
-  const before = last;
-  const content = randomBytes(300_000);
-  const chunk = createHash("sha256").update(content).digest();
-  let fault: Exclude<Fault, (answer: Buffer) => Buffer> = "silence";
-  let asked = 0;
-  c.proxy.fault = (_, body) => {
-    if (!body.includes(chunk)) return "none";
-    asked += 1;
-    return fault;
-  };
-  const next = await publish({ new: content });
-  for (fault of ["silence", "flip"] as const) {
-    asked = 0;
-    c.proxy.hangUp();
-    // One request without an answer, or with a wrong one, and another one after it.
-    await eventually(`it is asked for: ${fault}`, () => asked > 2);
-    t.match(await status(), { release: before, next: { release: next, state: "hydrating" } }, fault);
-    t.equal((await sh("cat", at("file"))).stdout, `release ${before}\n`, fault);
-    t.match((await sh("cat", at("new"))).stderr, /No such file/, fault);
-  }
-  fault = "none";
-  await eventually("it is live", async () => (await status()).release === next);
-  c.proxy.fault = () => "drop";
-  t.ok(await c.same(mountpoint), "it needs no network");
-  t.equal((await status()).hydrated, true);
-  c.proxy.fault = () => "none";
-  await umount();
-});
+t.test(
+  "18. with --prefetch all, a release goes live when all of it is on this host and verified",
+  async (t) => {
+    const options = ["--refresh", "0.3", "--quiet", "0", "--read-timeout", "2", "--ready", "hydrated"];
+    const { at, status, mountpoint, umount } = await c.mount(...options);
+    const before = last;
+    const content = randomBytes(300_000);
+    const chunk = createHash("sha256").update(content).digest();
+    let fault: Exclude<Fault, (answer: Buffer) => Buffer> = "silence";
+    let asked = 0;
+    c.proxy.fault = (_, body) => {
+      if (!body.includes(chunk)) return "none";
+      asked += 1;
+      return fault;
+    };
+    const next = await publish({ new: content });
+    for (fault of ["silence", "flip"] as const) {
+      asked = 0;
+      c.proxy.hangUp();
+      // One request without an answer, or with a wrong one, and another one after it.
+      await eventually(`it is asked for: ${fault}`, () => asked > 2);
+      t.match(await status(), { release: before, next: { release: next, state: "hydrating" } }, fault);
+      t.equal((await sh("cat", at("file"))).stdout, `release ${before}\n`, fault);
+      t.match((await sh("cat", at("new"))).stderr, /No such file/, fault);
+    }
+    fault = "none";
+    await eventually("it is live", async () => (await status()).release === next);
+    c.proxy.fault = () => "drop";
+    t.ok(await c.same(mountpoint), "it needs no network");
+    t.equal((await status()).hydrated, true);
+    c.proxy.fault = () => "none";
+    await umount();
+  },
+);
 
 aboveTransports(
   t,

@@ -22,11 +22,11 @@ async function versionOf(path: string): Promise<number> {
   return Number(stdout);
 }
 
-t.test("12. a handle reads one version to its end, and no page is of two", (t) =>
+t.test("12. a handle reads one version to the end, and no page mixes two versions", (t) =>
   readsOneVersion(t, { seconds: 8, transport: TRANSPORT }),
 );
 
-t.test("13. a listing is of one version, however late its end is read", async (t) => {
+t.test("13. a listing shows one version, however long it takes to read", async (t) => {
   const { mountpoint } = await flipping(t, 200);
   const script = `
 import os, sys, time
@@ -39,7 +39,7 @@ print(len(names), len({name.split("-")[0] for name in names}))
   t.same(await sh("python3", "-c", script, mountpoint), { code: 0, stdout: "2000 1\n", stderr: "" });
 });
 
-t.test("14. what is opened after a switch is new; over fuse-native, unless its path is in use", async (t) => {
+t.test("14. files opened after a switch are new; over fuse-native, unless their path is open", async (t) => {
   const { mountpoint, live, next } = await flipping(t, 0);
   const held = await holding(t, `${mountpoint}/changing`);
   await next();
@@ -80,7 +80,7 @@ print(times > 50, len(seen) > 5)
   });
 });
 
-t.test("15. an inode number is one path with one content; directories keep theirs", async (t) => {
+t.test("15. an inode number stands for one path with one content; directories keep theirs", async (t) => {
   const { mountpoint, next } = await flipping(t, 0);
   const script = `
 import json, os, sys
@@ -123,7 +123,7 @@ for line in sys.stdin:
     t.equal(time, Math.floor(version / 2) * 1e9 + younger, `the time of version ${version}`);
   }
 
-  await t.test("ctime: when the release came that has made a file what it is", async (t) => {
+  await t.test("ctime is the time of the release that made a file or directory what it is", async (t) => {
     const c = await startMountable(t);
     const OLD = 1_000_000_000;
     // So large that it shares no chunk with its neighbours: otherwise it would change with them.

@@ -21,7 +21,7 @@ function open(name: string, mostBytes?: number) {
 
 const linesIn = async (file: string) => (await readFile(file, "utf8")).trimEnd().split("\n");
 
-t.test("all lines, in order, and those that come while it writes", async (t) => {
+t.test("all lines are written in order, including those that come while it writes", async (t) => {
   const { file, log, warnings } = open("many");
   for (let i = 0; i < 1000; i++) log.add({ ...answer, uri: `/${i}` });
   await log.end();
@@ -33,7 +33,7 @@ t.test("all lines, in order, and those that come while it writes", async (t) => 
   t.same(warnings, []);
 });
 
-t.test("somebody takes the file away", async (t) => {
+t.test("after somebody moves the file away, lines go to a new one", async (t) => {
   const { file, log } = open("rotated");
   log.add({ ...answer, uri: "/1" });
   await log.end();
@@ -43,7 +43,7 @@ t.test("somebody takes the file away", async (t) => {
   t.equal((await linesIn(file)).length, 1);
 });
 
-t.test("it does not grow for ever", async (t) => {
+t.test("the log does not grow for ever", async (t) => {
   const { file, log } = open("bounded", 1000);
   for (let i = 0; i < 100; i++) {
     log.add({ ...answer, uri: `/${i}` });
@@ -53,7 +53,7 @@ t.test("it does not grow for ever", async (t) => {
   t.ok((await stat(file).catch(() => ({ size: 0 }))).size < 1000);
 });
 
-t.test("a disk that is full", async (t) => {
+t.test("a full disk is reported", async (t) => {
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
   const log = new AccessLog("/dev/full", { debug() {}, info() {}, warn, error: warn });
@@ -62,7 +62,7 @@ t.test("a disk that is full", async (t) => {
   t.match(warnings, [/^what was sent is not logged: \/dev\/full: .*no space left/i]);
 });
 
-t.test("a disk that hangs", async (t) => {
+t.test("a disk that hangs is reported, and does not keep the process from ending", async (t) => {
   const { file, log, warnings } = open("fifo");
   await run("mkfifo", [file], { env: process.env });
   log.add({ ...answer, uri: "/1" });
@@ -72,7 +72,7 @@ t.test("a disk that hangs", async (t) => {
   t.match(await readFile(file, "utf8"), / \/1\n$/, "so that this process can end");
 });
 
-t.test("more than can be written", async (t) => {
+t.test("lines that come faster than they can be written are dropped and counted", async (t) => {
   const { file, log, warnings } = open("flood");
   const long = "x".repeat(8000);
   for (let i = 0; i < 1000; i++) log.add({ ...answer, uri: `/${long}` });

@@ -8,7 +8,7 @@ import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 const chunkOf = (bytes: Buffer): Chunk => ({ sha256: sha256(bytes), size: bytes.length });
 
-t.test("a million chunks by their hashes", async (t) => {
+t.test("chunks are found by their hashes", async (t) => {
   for (const count of [0, 1, 3, 5000]) {
     const chunks = Array.from({ length: count }, (_, i) => chunkOf(Buffer.from(String(i))));
     // Chunks for which a listing has no hash are not found, and do no harm.

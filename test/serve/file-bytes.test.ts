@@ -8,7 +8,7 @@ import { type Chunk, Tree, type TreeFile } from "../../lib/tree/tree.ts";
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 const chunkOf = (bytes: Buffer): Chunk => ({ sha256: sha256(bytes), size: bytes.length });
 
-t.test("any part of a file, however it is cut", async (t) => {
+t.test("any range of a file is read, however the file is cut into chunks", async (t) => {
   const content = Array.from({ length: 4 }, (_, i) => randomBytes(PIECE_BYTES * i + 1000));
   const chunks = content.map(chunkOf);
   const extent = fc.nat(3).chain((chunk) => {

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import t from "tap";
 import { mediaTypeOf } from "../../lib/serve/media-type.ts";
 
-t.test("types are those that the canister's own URLs have", async (t) => {
+t.test("media types are the same as those of the canister's own URLs", async (t) => {
   const source = await readFile(new URL("../../canister/contenttype.mo", import.meta.url), "utf8");
   const types = Array.from(source.matchAll(/^ {4}"([^"]+)",$/gm), ([, type]) => type!);
   const endings = Array.from(

@@ -34,7 +34,7 @@ async function given(taken: Promise<void>): Promise<boolean> {
   return is;
 }
 
-t.test("as many as there may be, and the others one after the other", async (t) => {
+t.test("a limited number of clients have turns at once, and the others wait in order", async (t) => {
   const { all, turn } = outgoing(2);
   const [a, b, c, d] = [turn("a"), turn("b"), turn("c"), turn("d")];
   await a.take();
@@ -69,7 +69,7 @@ t.test("a client that leaves while it waits gets no turn", async (t) => {
   t.equal(all.holding, 0, "ended twice");
 });
 
-t.test("who does not read gives way, while somebody waits", async (t) => {
+t.test("a client that does not read is cut off while others wait", async (t) => {
   const { all, turn, clock, cut } = outgoing(2);
   const [stalled, slow, waiting, last] = [turn("stalled"), turn("slow"), turn("waiting"), turn("last")];
   await stalled.take();
@@ -102,7 +102,7 @@ t.test("who does not read gives way, while somebody waits", async (t) => {
   t.equal(all.cutOff, 3);
 });
 
-t.test("the more wait, the sooner who does not read gives way", async (t) => {
+t.test("the more clients wait, the sooner a client that does not read is cut off", async (t) => {
   const { all, turn, clock, cut } = outgoing(2);
   const stalled = Array.from({ length: 20 }, (_, i) => turn(`stalled ${i}`));
   const taken = stalled.map((one) => one.take());
@@ -119,7 +119,7 @@ t.test("the more wait, the sooner who does not read gives way", async (t) => {
   t.ok(clock.now < 20_000, `${clock.now} ms for twenty, two at a time`);
 });
 
-t.test("a client that waits for its turn is not taken for an idle one", async (t) => {
+t.test("a client that waits for its turn does not count as idle", async (t) => {
   const chunk = Buffer.from("chunk");
   const releases = { untilHere: async () => {}, chunk: async () => chunk } as unknown as ServedReleases;
   const site = new Site(releases, { chunksInHand: 1, mustBeFresh() {}, log: createLog("error") });

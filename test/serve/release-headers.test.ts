@@ -35,7 +35,7 @@ function proving(number: number, chain = ALL): ProvenRelease {
 const pageOf = (headers: Headers, from: number) => headers.page(from) && decodeHeaders(headers.page(from)!);
 const below = (number: number, count: number, chain = ALL) => chain.slice(number - count, number).reverse();
 
-t.test("headers, page by page, of which only new ones are fetched", async (t) => {
+t.test("headers are served in pages, and only new ones are fetched", async (t) => {
   const chain = [...ALL];
   const source = sourceOf(chain);
   const headers = new Headers(source);
@@ -53,7 +53,7 @@ t.test("headers, page by page, of which only new ones are fetched", async (t) =>
   t.equal(headers.page(1900), undefined);
 });
 
-t.test("another history under the same numbers", async (t) => {
+t.test("another history with the same numbers replaces the first", async (t) => {
   const other = encodeChain(2500, "another");
   const chain = [...ALL];
   const source = sourceOf(chain);
@@ -65,13 +65,13 @@ t.test("another history under the same numbers", async (t) => {
   t.same(pageOf(headers, 2003), below(2003, 1000, other));
 });
 
-t.test("a page that ends early would look like a lie", async (t) => {
+t.test("a page that would end too early is not served", async (t) => {
   const headers = new Headers(sourceOf(ALL, 10));
   await headers.follow(proving(1000));
   t.equal(headers.page(995), undefined);
 });
 
-t.test("what was kept serves without the network, if it is the proved one's", async (t) => {
+t.test("kept headers are served without the network, if they belong to the proved release", async (t) => {
   let kept: Buffer | undefined;
   let writes = 0;
   const store: HeaderStore = {

@@ -34,7 +34,7 @@ const get = (path: string, init: RequestInit = {}) =>
   fetch(`${served.url}${path}`, { redirect: "manual", ...init });
 const curl = (...args: string[]) =>
   run("curl", ["--silent", "--show-error", "--fail", ...args], { env: c.env });
-step("all of the release is here before others are served", async (t) => {
+step("all of the release is on this host before it is served", async (t) => {
   served = await startServe(whole, c);
   t.match(served.said, { canister: c.id, release: 2, files: 8 });
   c.proxy.down = true;
@@ -42,7 +42,7 @@ step("all of the release is here before others are served", async (t) => {
   c.proxy.down = false;
 });
 
-step("what mirrors have", async (t) => {
+step("proofs, headers and chunks are served as by any mirror", async (t) => {
   const release = await get("/.icfs/release");
   t.match(release.headers.get("cache-control"), /max-age=10$/);
   const head = await c.source().restore(Buffer.from(await release.arrayBuffer()));
@@ -74,7 +74,7 @@ step("what mirrors have", async (t) => {
   t.ok(Buffer.from(await part.arrayBuffer()).equals(large.subarray(MiB - 5, MiB)), "a part of it");
 });
 
-step("a host that knows nothing but what it serves", async (t) => {
+step("a host that knows only this server reads the release from it", async (t) => {
   const rootKey = Buffer.from(c.rootKey).toString("hex");
   const alone = (command: string, release: string, ...more: string[]) =>
     c.icfs(
@@ -92,7 +92,7 @@ step("a host that knows nothing but what it serves", async (t) => {
   );
 });
 
-step("files, for curl", async (t) => {
+step("curl gets files, through links and odd paths too, and continues a download", async (t) => {
   t.match(await curl(`${served.url}/pxelinux.0`), { code: 0, stdout: "loader\n" });
   t.match(await curl(`${served.url}/link`), { code: 0, stdout: "loader\n" }, "links are followed");
   t.match(await curl(`${served.url}//boot/./grub%2ecfg?a=b`), { code: 0, stdout: "menu\n" });
@@ -113,7 +113,7 @@ step("files, for curl", async (t) => {
   );
 });
 
-step("parts, and what the client has already", async (t) => {
+step("ranges and conditional requests are answered", async (t) => {
   const whole = await get("/large", { method: "HEAD" });
   const etag = whole.headers.get("etag")!;
   t.equal(etag, `"${sha(large)}"`);
@@ -152,7 +152,7 @@ step("parts, and what the client has already", async (t) => {
   t.equal((await get("/boot/iso.efi", { headers: { range } })).status, 416, "of nothing there are no parts");
 });
 
-step("types, directories, and what there is not", async (t) => {
+step("files have media types, directories have listings, and missing paths are errors", async (t) => {
   t.equal((await get("/boot/iso.efi")).headers.get("content-type"), "application/efi");
   t.equal((await get("/boot/grub.cfg")).headers.get("content-type"), "text/plain; charset=utf-8");
   t.equal((await get("/pxelinux.0")).headers.get("content-type"), "application/octet-stream");
@@ -173,7 +173,7 @@ step("types, directories, and what there is not", async (t) => {
   t.same([post.status, post.headers.get("allow")], [405, "GET, HEAD"]);
 });
 
-step("a boot from one release", async (t) => {
+step("the boot script keeps a boot to one release", async (t) => {
   const script = await (await get("/.icfs/boot.ipxe")).text();
   t.equal(script, "#!ipxe\nchain /.icfs/at/2/boot.ipxe\n");
   const pinned = await get("/.icfs/at/2/boot/grub.cfg");
@@ -183,7 +183,7 @@ step("a boot from one release", async (t) => {
   t.equal((await get("/.icfs/at/2/boot")).headers.get("location"), "/.icfs/at/2/boot/");
 });
 
-step("nothing is fetched for a stranger, or told of what else is on the disk", async (t) => {
+step("a chunk that is not in the release is neither fetched nor served from disk", async (t) => {
   const { queries } = c.proxy;
   t.equal((await get(`/.icfs/chunk/${sha(randomBytes(9))}`)).status, 404);
   // As if it were another canister's chunk.

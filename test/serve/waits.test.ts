@@ -5,7 +5,7 @@ import t from "tap";
 import { Waits } from "../../lib/serve/waits.ts";
 import { HUNG } from "../support/icfs.ts";
 
-t.test("it comes, or the client goes", async (t) => {
+t.test("a wait ends when the chunk comes, or when the client goes", async (t) => {
   const waits = new Waits({ most: 3, limit: HUNG });
   const client = new EventEmitter();
   const first = waits.until("a", new EventEmitter());
@@ -22,7 +22,7 @@ t.test("it comes, or the client goes", async (t) => {
   t.same([waits.count, waits.has("b"), client.listenerCount("close")], [0, false, 0]);
 });
 
-t.test("whoever has said that nothing more will come, and may have gone, does not wait", async (t) => {
+t.test("a client that has closed its side of the connection does not wait", async (t) => {
   const waits = new Waits({ most: 3, limit: HUNG });
   const socket = Object.assign(new EventEmitter(), { readableEnded: false });
   const client = Object.assign(new EventEmitter(), { req: { socket } });
@@ -37,13 +37,13 @@ t.test("whoever has said that nothing more will come, and may have gone, does no
   waits.end();
 });
 
-t.test("it does not come", async (t) => {
+t.test("a wait ends at its limit if nothing comes", async (t) => {
   const waits = new Waits({ most: 3, limit: 1 });
   await waits.until("a", new EventEmitter());
   t.equal(waits.count, 0);
 });
 
-t.test("the end of all", async (t) => {
+t.test("end() ends all waits, and later ones at once", async (t) => {
   const waits = new Waits({ most: 3, limit: HUNG });
   const all = [waits.until("a", new EventEmitter()), waits.until("b", new EventEmitter())];
   waits.end();

@@ -6,4 +6,4 @@ import { behindServe, cacheOfASite } from "./scenarios.ts";
 
 t.setTimeout(30 * HUNG);
 const site = await cacheOfASite(t, nginx);
-t.test("the same in front of icfs serve", (t) => behindServe(t, site));
+t.test("nginx in front of icfs serve asks for each chunk once", (t) => behindServe(t, site));

@@ -29,7 +29,7 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
   const step = inOrder(t);
   const site = await startCachedSite(t, { engine, files: FILES });
 
-  step("forty cold hosts and a cold cache: the origin sees each chunk once", async (t) => {
+  step("with forty cold hosts and a cold cache, the origin is asked for each chunk once", async (t) => {
     await site.startCache();
     site.line.bandwidth = BANDWIDTH;
     const started = performance.now();
@@ -51,7 +51,7 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
     );
   });
 
-  step("a URL's answer is not kept for another that is tidied up to the same", async (t) => {
+  step("a URL's cached answer is not used for another that normalises to the same", async (t) => {
     for (const [other, url] of [
       ["/x/../file-0", "/file-0"],
       ["/x/%2e%2e/.icfs/release", "/.icfs/release"],
@@ -63,7 +63,7 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
     }
   });
 
-  step("a second storm asks the origin for nothing but which release is the newest", async (t) => {
+  step("a second storm asks the origin only which release is the newest", async (t) => {
     site.line.bandwidth = Number.POSITIVE_INFINITY;
     site.origin.asked.length = 0;
     const started = performance.now();
@@ -72,7 +72,7 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
     fewHeads(t, site.origin.asked, started);
   });
 
-  step("without the origin, what is kept is enough", async (t) => {
+  step("without the origin, hosts get everything, and the cache brings kept chunks", async (t) => {
     site.origin.down = true;
     const results = await site.storm(HOSTS);
     allIsWell(t, results);
@@ -81,7 +81,7 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
     site.origin.down = false;
   });
 
-  step("the cache is killed in the middle: all get the rest by the network", async (t) => {
+  step("when the cache is killed halfway, all hosts get the rest from the network", async (t) => {
     await site.killCache();
     await site.startCache();
     site.line.bandwidth = BANDWIDTH;

@@ -38,7 +38,7 @@ async function install(name: string, source: string, isPublic: boolean): Promise
 
 const detect = (canister: Principal) => detectSource({ network, rootKey, canister }, REQUEST_TIMEOUT);
 
-t.test("each kind is known, whether its interface is public or not", async (t) => {
+t.test("each kind of canister is recognised, whether its interface is public or not", async (t) => {
   t.equal(await detect(c.canister), "icfs");
   const icboot = await startIcboot(t);
   const assets = await startAssets(t);
@@ -51,7 +51,7 @@ t.test("each kind is known, whether its interface is public or not", async (t) =
   }
 });
 
-t.test("update methods of the names that are probed are never called", async (t) => {
+t.test("update methods with the probed names are never called", async (t) => {
   const source = `persistent actor {
     var called = 0;
     public func release() : async Blob { called += 1; "" };
@@ -75,7 +75,7 @@ t.test("update methods of the names that are probed are never called", async (t)
   }
 });
 
-t.test("what answers in another shape is not taken for it", async (t) => {
+t.test("a canister that answers in another shape is not taken for a known kind", async (t) => {
   const source = `persistent actor {
     public query func release() : async Text { "mine" };
     public query func listing() : async [Text] { ["a"] };
@@ -92,7 +92,7 @@ t.test("what answers in another shape is not taken for it", async (t) => {
   });
 });
 
-t.test("what the network says is told by its codes, and never by words of the canister's own", async (t) => {
+t.test("the network's errors are recognised by their codes, never by the canister's own words", async (t) => {
   const source = `import Runtime "mo:core/Runtime";
   persistent actor {
     public query func release() : async Blob { Runtime.trap("stopped: out of cycles, frozen; this canister is private") };
@@ -174,7 +174,7 @@ async function stop(canister_id: Principal): Promise<void> {
 }
 
 t.test(
-  "a canister that this host has accepted releases from is an icfs canister, whatever answers now",
+  "a canister from which this host has accepted releases is an icfs canister, whatever answers now",
   async (t) => {
     // Other networks of this file have set their own directory.
     process.env.XDG_STATE_HOME = c.env.XDG_STATE_HOME;

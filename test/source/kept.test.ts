@@ -62,7 +62,7 @@ function mounter(
   return { from, counts };
 }
 
-t.test("a mount that is behind others does not take back what they have kept", async (t) => {
+t.test("a mount that is behind does not replace a newer release that others have kept", async (t) => {
   const store = await storeOf(t);
   const [behind, ahead] = [mounter(), mounter()];
   const kept = async () => (await keptRelease(store, mounter().from))?.number;
@@ -91,7 +91,7 @@ t.test("a mount that is behind others does not take back what they have kept", a
   t.equal(await kept(), 5, "on another network it is another canister");
 });
 
-t.test("what is damaged, and what nobody has certified, is replaced by whatever there is", async (t) => {
+t.test("a kept release that is damaged or not certified is replaced by any other", async (t) => {
   const store = await storeOf(t);
   const names: string[] = [];
   const recorded = {
@@ -114,7 +114,7 @@ t.test("what is damaged, and what nobody has certified, is replaced by whatever 
   t.same(certifiedAt, new Date(NOW), "by this host's clock, which may have been set back");
 });
 
-t.test("the newest certified time is a network's own, and goes only forwards", async (t) => {
+t.test("the newest certified time belongs to a network, and only moves forward", async (t) => {
   const store = await storeOf(t);
   const local = Buffer.alloc(133, 8);
   // An older version's record, of an unknown network.
@@ -140,7 +140,7 @@ t.test("the newest certified time is a network's own, and goes only forwards", a
   );
 });
 
-t.test("a release is found by its number also where it was kept as the newest", async (t) => {
+t.test("a release that was kept as the newest is also found by its number", async (t) => {
   const store = await storeOf(t);
   await keepRelease(store, mounter().from, release(2, 0), log);
   const second = mounter("icfs", { number: 2 });
@@ -151,12 +151,12 @@ t.test("a release is found by its number also where it was kept as the newest", 
   t.equal((await keptRelease(store, second.from))!.number, 2, "its own, once there is one");
 });
 
-t.test("whether it is kept is said", async (t) => {
+t.test("the result says whether the release was kept", async (t) => {
   const broken = { readBlob: async () => undefined, writeBlob: async () => false };
   t.equal(await keepRelease(broken, mounter().from, release(1, 0), log), false);
 });
 
-t.test("what another mount keeps while it is looked at is taken instead", async (t) => {
+t.test("a release that another mount keeps meanwhile is used instead", async (t) => {
   const store = await storeOf(t);
   const { from } = mounter();
   await keepRelease(store, from, release(3, 5), log);

@@ -3,7 +3,7 @@ import t from "tap";
 import { hashingList } from "../../lib/source/list-hash.ts";
 import { atOnce } from "../../lib/steps.ts";
 
-t.test("it is SHA-256 of all lines, in steps", async (t) => {
+t.test("the hash is SHA-256 of all lines, computed in steps", async (t) => {
   for (const [length, least] of [
     [0, 0],
     [1, 0],

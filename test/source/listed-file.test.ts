@@ -10,7 +10,7 @@ const MiB = 1024 * 1024;
 const [HASH, OTHER] = ["a", "b"].map((text) => createHash("sha256").update(text).digest());
 const fileOf = (path: string, size: number) => new ListedFile({ path, size, modified: 0n });
 
-t.test("the parts of a file", async (t) => {
+t.test("a file is cut into parts of 1 MiB", async (t) => {
   const { chunks } = fileOf("file", 2 * MiB + 1);
   t.strictSame(
     chunks.map(({ offset, size, sha256 }) => [offset, size, sha256]),
@@ -25,7 +25,7 @@ t.test("the parts of a file", async (t) => {
   t.equal(known.chunks[0]!.sha256, HASH, "with the hashes that are known from before");
 });
 
-t.test("a chunk never changes: with its hash it is another one", async (t) => {
+t.test("a chunk never changes, and when its hash becomes known it is another chunk", async (t) => {
   const known = new KnownChunks();
   const file = fileOf("file", 2 * MiB);
   const [chunk, rest] = file.chunks;
@@ -43,7 +43,7 @@ t.test("a chunk never changes: with its hash it is another one", async (t) => {
   t.equal(new KnownChunks().of(chunk!), chunk, "what one source knows is not known to another");
 });
 
-t.test("trees know what becomes known of their chunks, those made before as well", async (t) => {
+t.test("hashes that become known are known to all trees, even to those made before", async (t) => {
   const known = new KnownChunks();
   const files = [fileOf("a", 1), fileOf("b", 1)];
   t.strictSame(possible(files, new LeftOut(createLog("error"))), files);

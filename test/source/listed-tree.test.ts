@@ -10,7 +10,7 @@ function logging() {
   return { lines, leftOut: new LeftOut(createLog("warn", (line) => lines.push(line))) };
 }
 
-t.test("a length that somebody makes up hides nothing else", async (t) => {
+t.test("a file with a made-up length is left out, and does not hide the others", async (t) => {
   const { lines, leftOut } = logging();
   const listed = [
     { path: "!", size: Number.MAX_SAFE_INTEGER },
@@ -25,7 +25,7 @@ t.test("a length that somebody makes up hides nothing else", async (t) => {
   t.equal(lines.length, 2);
 });
 
-t.test("names that are deep, long, many", async (t) => {
+t.test("names that are too deep, too long or too many are left out at little cost", async (t) => {
   const { lines, leftOut } = logging();
   const deep = `${"d/".repeat(2000)}f`;
   const listed = Array.from({ length: 700 }, (_, i) => ({ path: `${i}/${deep}`, size: 1 }));

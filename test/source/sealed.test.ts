@@ -2,7 +2,7 @@ import t from "tap";
 import { sealing, unseal } from "../../lib/source/sealed.ts";
 import { atOnce } from "../../lib/steps.ts";
 
-t.test("what was sealed is read again, whatever the list's length", async (t) => {
+t.test("a sealed list of any length is read back", async (t) => {
   for (const length of [0, 1, 499, 500, 501, 1000, 1234]) {
     const items = Array.from({ length }, (_, i) => [`name "${i}"`, i, null, { ä: "\u2028" }]);
     const bytes = atOnce(sealing({ at: "now", proof: null }, "files", items));
@@ -21,7 +21,7 @@ t.test("damage is noticed, wherever it is", async (t) => {
   t.throws(() => unseal(Buffer.alloc(0)), { name: "FormatError" });
 });
 
-t.test("a long list goes in steps, each item made when it is needed", async (t) => {
+t.test("a long list is sealed in steps, and each item is made when it is needed", async (t) => {
   let made = 0;
   function* items() {
     for (; made < 10_000; made++) yield made;

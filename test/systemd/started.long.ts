@@ -60,7 +60,7 @@ const started = async (unit: string) => {
   throw new Error(`${result.stderr}\n${stdout}`);
 };
 
-step("icfs-serve@.service serves, as a user of its own, on a port below 1024", async (t) => {
+step("icfs-serve@.service serves on a port below 1024, as a user of its own", async (t) => {
   await started("icfs-serve@site");
   const { MainPID, StatusText } = await shown("icfs-serve@site", "MainPID", "StatusText");
   t.match(StatusText, /^release 1 of \S+ at http:\/\/127\.0\.0\.1:80; all of it is here$/);
@@ -77,7 +77,7 @@ step("icfs-serve@.service serves, as a user of its own, on a port below 1024", a
   t.match(kept, /^700 (?!root)/, "what it keeps is nobody else's");
 });
 
-step("icfs status of root, and of anybody, has it", async (t) => {
+step("icfs status shows the service to root and to others", async (t) => {
   const { MainPID } = await shown("icfs-serve@site", "MainPID");
   for (const who of [[], nobody]) {
     const asked = await host.run("env", ...who, "icfs", "status", "--json");
@@ -91,29 +91,26 @@ step("icfs status of root, and of anybody, has it", async (t) => {
   }
 });
 
-step(
-  "it looks again when it is reloaded, starts again when it was killed, and ends gracefully",
-  async (t) => {
-    t.match(await host.run("systemctl", "reload", "icfs-serve@site"), { code: 0 });
-    const before = await shown("icfs-serve@site", "MainPID");
-    await host.run("systemctl", "kill", "--signal=KILL", "icfs-serve@site");
-    for (;;) {
-      const { ActiveState, MainPID } = await shown("icfs-serve@site", "ActiveState", "MainPID");
-      if (ActiveState === "active" && MainPID !== before.MainPID) break;
-    }
-    t.match(await host.run("curl", "--silent", "--fail", "http://127.0.0.1/pxelinux.0"), {
-      stdout: "loader\n",
-    });
-    t.match(await host.run("systemctl", "stop", "icfs-serve@site"), { code: 0 });
-    t.match(await shown("icfs-serve@site", "Result", "ActiveState"), {
-      Result: "success",
-      ActiveState: "inactive",
-    });
-    t.equal((await host.run("ls", "/run/icfs-serve")).stdout, "", "nothing is left of it");
-  },
-);
+step("the service reloads, restarts after it was killed, and ends gracefully", async (t) => {
+  t.match(await host.run("systemctl", "reload", "icfs-serve@site"), { code: 0 });
+  const before = await shown("icfs-serve@site", "MainPID");
+  await host.run("systemctl", "kill", "--signal=KILL", "icfs-serve@site");
+  for (;;) {
+    const { ActiveState, MainPID } = await shown("icfs-serve@site", "ActiveState", "MainPID");
+    if (ActiveState === "active" && MainPID !== before.MainPID) break;
+  }
+  t.match(await host.run("curl", "--silent", "--fail", "http://127.0.0.1/pxelinux.0"), {
+    stdout: "loader\n",
+  });
+  t.match(await host.run("systemctl", "stop", "icfs-serve@site"), { code: 0 });
+  t.match(await shown("icfs-serve@site", "Result", "ActiveState"), {
+    Result: "success",
+    ActiveState: "inactive",
+  });
+  t.equal((await host.run("ls", "/run/icfs-serve")).stdout, "", "nothing is left of it");
+});
 
-step("icfs@.service mounts for all of the host", async (t) => {
+step("icfs@.service mounts for the whole host", async (t) => {
   await started("icfs@tftp");
   t.match(await host.run("cat", "/srv/tftp/pxelinux.0"), { stdout: "loader\n" });
   t.match(await host.run("icfs", "status", "/srv/tftp"), { code: 0 });
@@ -122,7 +119,7 @@ step("icfs@.service mounts for all of the host", async (t) => {
   t.match(await host.run("mountpoint", "/srv/tftp"), { code: 32 });
 });
 
-step("a line of fstab", async (t) => {
+step("a line of fstab mounts the canister", async (t) => {
   await started("srv-fstab.mount");
   t.match(await host.run("cat", "/srv/fstab/pxelinux.0"), { stdout: "loader\n" });
   t.match(await host.run("systemctl", "stop", "srv-fstab.mount"), { code: 0 });

@@ -20,7 +20,7 @@ const NAMESPACES =
   /^(Bind(ReadOnly)?Paths|DynamicUser|Extension(Directories|Images)|(In)?[Aa]ccessiblePaths|JoinsNamespaceOf|LogNamespace|Mount(APIVFS|Flags|Images)|(No)?ExecPaths|Private\w+|Proc(Subset)|Protect\w+|Read(Only|Write)Paths|Root(Directory|Image\w*|Hash\w*|Verity)|TemporaryFileSystem)=/m;
 
 for (const file of [MOUNTS, SERVES])
-  t.test(`systemd-analyze verify has nothing to say of ${basename(file)}`, async (t) => {
+  t.test(`systemd-analyze verify finds nothing wrong with ${basename(file)}`, async (t) => {
     const directory = await temporaryDirectory(t);
     const unit = join(directory, basename(file).replace("@", "@test"));
     await copyFile(file, unit);
@@ -36,13 +36,13 @@ for (const file of [MOUNTS, SERVES])
     t.match((await verify()).stderr, /Unknown key.* 'Patience'/, "it would say so");
   });
 
-t.test("what it mounts is the host's: nothing makes a mount namespace", async (t) => {
+t.test("icfs@.service makes no mount namespace, so its mounts are the host's", async (t) => {
   const text = await readFile(MOUNTS, "utf8");
   t.notMatch(text, NAMESPACES);
   t.match("PrivateTmp=yes\nProtectSystem=full", NAMESPACES);
 });
 
-t.test("what serves without a mount can do little else", async (t) => {
+t.test("icfs-serve@.service can do little besides serving", async (t) => {
   const unit = join(await temporaryDirectory(t), "icfs-serve@test.service");
   await copyFile(SERVES, unit);
   // systemd rates from 0, the best, to 100. The unit's points are for the network, and for reading what the host shows to all.
@@ -82,7 +82,7 @@ async function generated(t: Test, ...lines: string[]): Promise<Map<string, strin
   return found;
 }
 
-t.test("the documentation's line for fstab", async (t) => {
+t.test("the documentation's line for fstab makes a mount unit and an automount unit", async (t) => {
   const found = await generated(t, `${ID} /srv/tftp icfs ro,_netdev,nofail,x-systemd.automount 0 0`);
   const mount = found.get("srv-tftp.mount")!;
   t.match(mount, new RegExp(`^What=${ID}$`, "m"));
@@ -97,7 +97,7 @@ t.test("the documentation's line for fstab", async (t) => {
   );
 });
 
-t.test("a line without an automount, before what serves it", async (t) => {
+t.test("a line without automount makes a mount unit before the services that use it", async (t) => {
   const before = "x-systemd.before=dnsmasq.service,x-systemd.before=libvirtd.service";
   const options = `ro,_netdev,nofail,${before},x-systemd.mount-timeout=5min,retry=4`;
   const found = await generated(t, `${ID} /srv/tftp icfs ${options} 0 0`);

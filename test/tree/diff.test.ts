@@ -15,7 +15,7 @@ const file = (path: string, content = "", executable = false): Comparable => ({
 const directory = (path: string): Comparable => ({ kind: "directory", path });
 const symlink = (path: string, target: string): Comparable => ({ kind: "symlink", path, target });
 
-t.test("what is added, changed and removed, and how", async (t) => {
+t.test("differences name added, changed and removed entries, and what has changed", async (t) => {
   const before = [
     file("a", "1"),
     directory("d"),
@@ -61,13 +61,13 @@ t.test("what is added, changed and removed, and how", async (t) => {
   ]);
 });
 
-t.test("times and extents do not count", async (t) => {
+t.test("times and extents make no difference", async (t) => {
   const one = { ...file("a", "x"), modified: 1n, extents: [] };
   const other = { ...file("a", "x"), modified: 2n, extents: [{ chunk: 0, offset: 0, length: 1 }] };
   t.ok(areNone(differences([one], [other])));
 });
 
-t.test("two bytes that differ while the size is the same", async (t) => {
+t.test("files of the same size with different bytes differ", async (t) => {
   t.match(differences([file("a", "x")], [file("a", "y")]).changed, [{ what: "bytes" }]);
 });
 
@@ -78,7 +78,7 @@ t.test("paths are in the order of their bytes, not of UTF-16", async (t) => {
   t.same(differences(tree, [tree[1]!]).removed, [{ path: "\uff5e", kind: "file" }]);
 });
 
-t.test("as sets have it, for any two trees", async () => {
+t.test("for any two trees, the differences match those computed with sets", async () => {
   const trees = fc
     .dictionary(
       fc.constantFrom("a", "a-b", "a/b", "ü", "🥾", "z"),

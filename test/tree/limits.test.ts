@@ -60,7 +60,7 @@ async function limitsOfCanister(): Promise<Map<string, number>> {
   return found;
 }
 
-t.test("the canister's limits are the readers'", async (t) => {
+t.test("the canister and its readers have the same limits", async (t) => {
   const found = await limitsOfCanister();
   t.strictSame([...found.keys()].sort(), [...Object.keys(SHARED), ...OWN].sort(), "no limit is left out");
   for (const [name, limit] of Object.entries(SHARED)) t.equal(found.get(name), limit, name);
@@ -71,13 +71,13 @@ t.test("the canister's limits are the readers'", async (t) => {
   );
 });
 
-t.test("a publisher grants links what the canister does", async (t) => {
+t.test("publishers limit symlinks as the canister does, and readers no more strictly", async (t) => {
   const [, step] = /let stepBytes = ([\d_]+);/.exec(await readFile(join(CANISTER, "paths.mo"), "utf8"))!;
   t.equal(canistersBudget().component, Number(step!.replaceAll("_", "")));
   t.ok(readersBudget().component <= canistersBudget().component, "and a reader no less");
 });
 
-t.test("a pack is a chunk", async (t) => {
+t.test("a pack is not larger than a chunk may be", async (t) => {
   t.ok(PACK_TARGET_BYTES < PACK_MAX_BYTES);
   t.ok(PACK_MAX_BYTES <= limits.MAX_CHUNK_BYTES);
 });

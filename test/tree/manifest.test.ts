@@ -64,7 +64,7 @@ const manifests = fc
     return { chunks: table, entries };
   });
 
-t.test("what is encoded is decoded again", async (t) => {
+t.test("decoding an encoded manifest gives the same manifest", async (t) => {
   fc.assert(
     fc.property(manifests, (manifest) => {
       t.strictSame(decodeManifest(bytesOf(manifest)), manifest);
@@ -73,7 +73,7 @@ t.test("what is encoded is decoded again", async (t) => {
   );
 });
 
-t.test("the encoding is the Candid that it says it is", async (t) => {
+t.test("the encoding is Candid of the declared type", async (t) => {
   fc.assert(
     fc.property(manifests, (manifest) => {
       const bytes = bytesOf(manifest);
@@ -106,13 +106,13 @@ t.test("a chunk added in front changes only the bytes next to it", async (t) => 
   t.strictSame(after.slice(-100), before.slice(-100));
 });
 
-t.test("what breaks a rule is refused by name", async (t) => {
+t.test("a manifest that breaks a rule is refused, and the error names the rule", async (t) => {
   for (const { name, manifest, message } of brokenManifests()) {
     t.throws(() => decodeManifest(bytesOf(manifest)), { name: "FormatError", message }, name);
   }
 });
 
-t.test("other bytes are refused", async (t) => {
+t.test("bytes that are not a manifest are refused", async (t) => {
   const good = bytesOf(manifestOf([file("a", [{ chunk: 0, offset: 0, length: 5 }], 5)]));
   decodeManifest(good);
   const cases: [string, Buffer][] = [
@@ -127,7 +127,7 @@ t.test("other bytes are refused", async (t) => {
   for (const [name, bytes] of cases) t.throws(() => decodeManifest(bytes), FormatError, name);
 });
 
-t.test("names that are not UTF-8 are refused: decoded, they could be one name", async (t) => {
+t.test("names that are not UTF-8 are refused, since two could decode to the same name", async (t) => {
   const good = bytesOf(
     manifestOf([
       file("a~", [{ chunk: 0, offset: 0, length: 5 }], 5),
@@ -142,7 +142,7 @@ t.test("names that are not UTF-8 are refused: decoded, they could be one name", 
   }
 });
 
-t.test("no flipped byte makes the decoder do anything but refuse or decode", async (t) => {
+t.test("with any byte flipped, the decoder only refuses or decodes", async (t) => {
   const good = bytesOf(
     manifestOf([
       { kind: "directory", path: "d", modified: 1n },
@@ -166,7 +166,7 @@ t.test("no flipped byte makes the decoder do anything but refuse or decode", asy
   t.ok(refused > 3 * MANIFEST_PREFIX.length, `${refused} refused`);
 });
 
-t.test("links made to be slow are refused, and soon", async (t) => {
+t.test("links made slow to follow are refused quickly", async (t) => {
   // Each link leads through the one before, and every component of "./" costs a step.
   const slow = "./".repeat(2040);
   const entries: Entry[] = [file("0", [{ chunk: 0, offset: 0, length: 5 }], 5)];
@@ -180,7 +180,7 @@ t.test("links made to be slow are refused, and soon", async (t) => {
   t.throws(() => decodeManifest(bytesOf(manifestOf(entries))), { message: /too many steps to follow/ });
 });
 
-t.test("what is decoded is decoded in steps, also where one file has all extents there are", async (t) => {
+t.test("decoding goes in steps, even if one file has all the extents", async (t) => {
   const chunks = Array.from({ length: 40_000 }, () => ({ sha256: HASH, size: 1 }));
   const extents = chunks.map((_, chunk) => ({ chunk, offset: 0, length: 1 }));
   const whole: Entry = {

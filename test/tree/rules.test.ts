@@ -8,7 +8,7 @@ t.test("paths", async (t) => {
   }
 });
 
-t.test("symlinks are followed as the kernel does", async (t) => {
+t.test("symlinks are followed as the kernel follows them", async (t) => {
   for (const { tree, link, problem } of LINK_CASES) {
     const steps = new Map<string, LinkStep>();
     for (const [path, what] of Object.entries(tree)) {

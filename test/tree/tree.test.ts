@@ -16,7 +16,7 @@ const entries = [
 ];
 const tree = Tree.of({ chunks: [{ sha256: HASH, size: 5 }], entries }, 7n);
 
-t.test("nodes have the manifest's order behind the root, and know their children", async (t) => {
+t.test("nodes follow the root in the manifest's order, and know their children", async (t) => {
   t.strictSame(
     tree.nodes.map(({ entry }) => entry.path),
     ["", "a", "d", "d/e", "d/e/f", "d/up", "l"],

@@ -123,7 +123,7 @@ function numbers(...values: (number | bigint)[]): Buffer {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-t.test("a lookup, an open, a read", async (t) => {
+t.test("a lookup, an open and a read", async (t) => {
   const { session, answers, fileSystem } = start();
   session.handle(request(Opcode.LOOKUP, ROOT_INODE, Buffer.from("file\0"), 11n));
   const entry = answers.pop()!;
@@ -166,7 +166,7 @@ t.test("an inode is retained until it has been forgotten as often as it was look
   t.equal(answers.length, before, "forgetting has no answer");
 });
 
-t.test("the dots, for a caller with a file handle of an inode that the kernel has forgotten", async (t) => {
+t.test("`.` and `..` are found from an inode that the kernel has forgotten", async (t) => {
   const { session, answers, fileSystem } = start();
   const found = (inode: number, name: string) => {
     session.handle(request(Opcode.LOOKUP, inode, Buffer.from(`${name}\0`)));
@@ -191,7 +191,7 @@ t.test("the dots, for a caller with a file handle of an inode that the kernel ha
   t.equal(generation(session, answers), generation(session, answers));
 });
 
-t.test("a listing that does not fit comes in parts, each entry once", async (t) => {
+t.test("a listing that does not fit is sent in parts, with each entry once", async (t) => {
   const { session, answers } = start();
   session.handle(request(Opcode.OPENDIR, ROOT_INODE, numbers(0)));
   const handle = answers.at(-1)!.body.readBigUInt64LE(0);
@@ -206,7 +206,7 @@ t.test("a listing that does not fit comes in parts, each entry once", async (t) 
   t.same(names, [".", "..", "file"]);
 });
 
-t.test("names that no tree has, and requests that are cut off", async (t) => {
+t.test("invalid names and truncated requests get errors, and a truncated header no answer", async (t) => {
   const { session, answers } = start();
   const errorOf = (bytes: Buffer) => {
     session.handle(bytes);
@@ -224,7 +224,7 @@ t.test("names that no tree has, and requests that are cut off", async (t) => {
   t.equal(errorOf(lying), undefined);
 });
 
-t.test("whatever comes, there is one answer, or none where none is due", async (t) => {
+t.test("any request gets exactly one answer, or none if none is due", async (t) => {
   const silent = new Set<number>([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.NOTIFY_REPLY, Opcode.INTERRUPT]);
   const holds = fc.assert(
     fc.asyncProperty(
@@ -260,7 +260,7 @@ t.test("whatever comes, there is one answer, or none where none is due", async (
   await t.resolves(holds);
 });
 
-t.test("bytes that are no requests", async (t) => {
+t.test("random bytes get no more answers than there were messages", async (t) => {
   const holds = fc.assert(
     fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 20 }), async (messages) => {
       const { session, answers } = start();
@@ -278,7 +278,7 @@ t.test("bytes that are no requests", async (t) => {
   await t.resolves(holds);
 });
 
-t.test("an interrupt ends nothing unless its reader is being killed", async (t) => {
+t.test("an interrupt does not end a read while its reader lives", async (t) => {
   const { session, answers, reading } = startReading();
   answers.length = 0;
   session.handle(request(Opcode.INTERRUPT, 0, numbers(9), 10n));
@@ -294,7 +294,7 @@ t.test("an interrupt ends nothing unless its reader is being killed", async (t) 
   t.match(answers.at(-1), { unique: 9n, error: 0 });
 });
 
-t.test("at the end what waits fails, once", async (t) => {
+t.test("failReads() makes a waiting read fail once", async (t) => {
   const { session, answers, reading } = startReading();
   session.failReads();
   reading.resolve(CONTENT.subarray(0, 3));

@@ -101,7 +101,7 @@ function start(first: Version) {
 const A: Version = { content: 0, size: 10, modified: 5_000_000_000n };
 const B: Version = { ...A, content: 1 };
 
-t.test("a path that is open stays what it was until it is closed everywhere", async (t) => {
+t.test("an open path keeps its inode until it is closed everywhere", async (t) => {
   const { fileSystem, paths } = start(A);
   const inode = paths.opening("/file");
   paths.opening("/file");
@@ -128,7 +128,7 @@ t.test("an open path outlives its release; a closed one does not", async (t) => 
   paths.closed("/file"); // the path is not open: nothing happens
 });
 
-t.test("another content of the same size and time is shown with another time, and back again", async (t) => {
+t.test("new content with the same size and time is shown with another time", async (t) => {
   const { fileSystem, paths } = start(A);
   paths.opening("/file");
   paths.closed("/file");
@@ -143,7 +143,7 @@ t.test("another content of the same size and time is shown with another time, an
   t.equal(shown(), A.modified + MILLISECOND, "its own time");
 });
 
-t.test("whatever happens to a path, the kernel has pages of one version", async (t) => {
+t.test("whatever happens to a path, the kernel has pages of only one version", async (t) => {
   const version = fc.record({
     content: fc.integer({ min: 0, max: 4 }),
     size: fc.constantFrom(10, 11),

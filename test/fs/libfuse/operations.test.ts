@@ -35,7 +35,7 @@ function start(root: Record<string, Node>) {
   return { operations, ask, logged };
 }
 
-t.test("what is not there, and what is something else", async (t) => {
+t.test("missing paths and paths of the wrong kind get the right errno", async (t) => {
   const { ask } = start({ a: file("content"), l: symlink("a"), d: directory({}) });
   t.same(await ask("getattr", "/b"), [-ENOENT]);
   t.same(await ask("getattr", "/a/b"), [-ENOTDIR]);
@@ -46,7 +46,7 @@ t.test("what is not there, and what is something else", async (t) => {
   t.same(await ask("open", "/b", O_RDONLY), [-ENOENT]);
 });
 
-t.test("nothing is written, by whatever way, even where the mount was made rw", async (t) => {
+t.test("every operation that would write fails with EROFS", async (t) => {
   const { ask, operations } = start({ a: file("content") });
   for (const flags of [O_WRONLY, O_RDWR, O_WRONLY | O_TRUNC]) {
     t.same(await ask("open", "/a", flags), [-EROFS], `flags ${flags}`);
@@ -67,7 +67,7 @@ t.test("nothing is written, by whatever way, even where the mount was made rw", 
   }
 });
 
-t.test("a read, and one that loses bytes", async (t) => {
+t.test("a read returns the file's bytes, and a read that loses bytes fails with EIO", async (t) => {
   const short: Node = { kind: "file", content: Buffer.from("content"), read: async () => Buffer.from("con") };
   const { ask, operations, logged } = start({ a: file("content"), short });
   const [, handle] = await ask("open", "/a", O_RDONLY);
@@ -87,7 +87,7 @@ t.test("a read, and one that loses bytes", async (t) => {
   t.equal(operations.openFiles(), 0);
 });
 
-t.test("attributes, and buffers that are too small for them", async (t) => {
+t.test("extended attributes are read, and too small a buffer gets ERANGE", async (t) => {
   const { operations } = start({ a: file("") });
   const get = (name: string, size: number) => {
     const buffer = Buffer.alloc(size);

@@ -10,7 +10,7 @@ const MOUNTS = parseMountinfo(`21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda
 26 21 0:34 / /other rw,relatime - tmpfs other rw,pgrp=77
 `);
 
-t.test("automounts that wait for somebody to open them", async (t) => {
+t.test("finds the automounts that wait to be opened", async (t) => {
   t.same(automounts(MOUNTS), ["/srv/tftp", "/outside"]);
 });
 
@@ -20,7 +20,7 @@ t.test("an automounter's process group", async (t) => {
   t.equal(isAutomounters(0, MOUNTS), false, "of what this process namespace does not see, none is known");
 });
 
-t.test("a process's group, whatever its name is", async (t) => {
+t.test("a process's group is found, whatever the process is called", async (t) => {
   t.equal(processGroup("4154 (sh) S 4084 4083 4083 0 -1\n"), 4083);
   t.equal(processGroup("4154 (a) R 1 (b) S 4084 12 12 0 -1\n"), 12);
 });

@@ -6,7 +6,7 @@ import { parseMountinfo } from "../../../lib/fs/mounting/mountinfo.ts";
 const tmpfs = "rw - tmpfs tmpfs rw";
 const icfs = "ro - fuse.icfs aaaaa-aa ro";
 
-t.test("paths from the root of the file system, wherever it is mounted", async (t) => {
+t.test("paths start at the root of the file system, wherever it is mounted", async (t) => {
   const mounts = parseMountinfo(`21 1 8:1 / / rw - ext4 /dev/sda1 rw
 30 21 0:39 / /srv/tftp ${icfs}
 31 30 0:50 / /srv/tftp/local\\040files ${tmpfs}

@@ -46,7 +46,7 @@ t.test("parses what the kernel writes", async (t) => {
   t.same(parseMountinfo(""), []);
 });
 
-t.test("finds what is mounted at a path, the topmost of several", async (t) => {
+t.test("finds the topmost mount at a path", async (t) => {
   const mounts = parseMountinfo(TEXT);
   t.equal(mountAt(mounts, "/srv/my tftp\\x")?.id, 43);
   t.equal(mountAt(mounts, "/a")?.source, "two");
@@ -55,7 +55,7 @@ t.test("finds what is mounted at a path, the topmost of several", async (t) => {
   t.equal(mountAt(mounts, "/srv"), undefined);
 });
 
-t.test("knows a mount from another that has its id", async (t) => {
+t.test("tells a mount from another with the same id", async (t) => {
   const mounts = parseMountinfo(TEXT);
   const mount = mountAt(mounts, "/a") as Mount;
   t.equal(isMounted(mounts, mount), true);
@@ -68,6 +68,6 @@ t.test("knows a mount from another that has its id", async (t) => {
   t.equal(isMountedThere([{ ...mount, mountpoint: "/elsewhere" }], mount), false, "but not where it was");
 });
 
-t.test("reads this host's", async (t) => {
+t.test("reads this host's mounts", async (t) => {
   t.ok(mountAt(await readMounts(), "/proc"));
 });

@@ -29,7 +29,7 @@ function logged() {
   return { lines, log: createLog("debug", (line) => lines.push(line)) };
 }
 
-t.test("a dead mount of ours is taken away", async (t) => {
+t.test("a dead icfs mount is removed", async (t) => {
   const path = await deadMount(t, MOUNT_TYPE, "canister");
   const { lines, log } = logged();
   t.match(await prepareMountpoint(path, log), { path, entries: 0 });
@@ -37,7 +37,7 @@ t.test("a dead mount of ours is taken away", async (t) => {
   t.match(lines, [/removing a dead mount of canister/]);
 });
 
-t.test("a dead mount of something else is left alone", async (t) => {
+t.test("a dead mount of another file system is left alone", async (t) => {
   const path = await deadMount(t, "fuse.sshfs", "host:/files");
   await t.rejects(prepareMountpoint(path, logged().log), {
     name: "UserError",
@@ -46,21 +46,26 @@ t.test("a dead mount of something else is left alone", async (t) => {
   t.equal(mountAt(await readMounts(), path)?.type, "fuse.sshfs", "it is there as before");
 });
 
-t.test("what is mounted there and lives, and what is not a directory", async (t) => {
-  const { log } = logged();
-  const path = await mountpointFor(t);
-  await run("mount", ["-t", "tmpfs", "other", path], HUNG);
-  await t.rejects(prepareMountpoint(path, log), { message: /in use: a file system of type tmpfs \(other\)/ });
-  const directory = await temporaryDirectory(t);
-  await t.rejects(prepareMountpoint(join(directory, "none"), log), { message: /does not exist/ });
-  writeFileSync(join(directory, "file"), "");
-  await t.rejects(prepareMountpoint(join(directory, "file"), log), { message: /is not a directory/ });
-  const { lines, log: warning } = logged();
-  t.match(await prepareMountpoint(directory, warning), { entries: 1 });
-  t.match(lines, [/the mount hides 1 files/]);
-});
+t.test(
+  "a mountpoint in use, missing or not a directory is refused, and files in it are reported",
+  async (t) => {
+    const { log } = logged();
+    const path = await mountpointFor(t);
+    await run("mount", ["-t", "tmpfs", "other", path], HUNG);
+    await t.rejects(prepareMountpoint(path, log), {
+      message: /in use: a file system of type tmpfs \(other\)/,
+    });
+    const directory = await temporaryDirectory(t);
+    await t.rejects(prepareMountpoint(join(directory, "none"), log), { message: /does not exist/ });
+    writeFileSync(join(directory, "file"), "");
+    await t.rejects(prepareMountpoint(join(directory, "file"), log), { message: /is not a directory/ });
+    const { lines, log: warning } = logged();
+    t.match(await prepareMountpoint(directory, warning), { entries: 1 });
+    t.match(lines, [/the mount hides 1 files/]);
+  },
+);
 
-t.test("a directory that is relative to one that is gone", async (t) => {
+t.test("a relative path is refused when the current directory is gone", async (t) => {
   const gone = await temporaryDirectory(t);
   const before = process.cwd();
   process.chdir(gone);
@@ -79,7 +84,7 @@ t.test("a directory that is relative to one that is gone", async (t) => {
   t.match(said, [why, why, { path: "/tmp" }]);
 });
 
-t.test("what was mounted there between the examination and the mount", async (t) => {
+t.test("a file system that was mounted since the examination is noticed", async (t) => {
   const path = await mountpointFor(t);
   const mountpoint = await prepareMountpoint(path, logged().log);
   await checkFree(mountpoint);

@@ -37,7 +37,7 @@ function numbered(count: number): Chunk[] {
   });
 }
 
-t.test("however often a file is open, what depends on the file is there once", async (t) => {
+t.test("a file's extents are in memory once, however often the file is open", async (t) => {
   const extents = 200_000;
   const bytes = Buffer.from("abcdefg");
   const chunks: Chunks = { get: async () => bytes, prefetch() {} };
@@ -58,7 +58,7 @@ t.test("however often a file is open, what depends on the file is there once", a
   t.equal(got.toString(), "gab", "who has it open still reads it");
 });
 
-t.test("a read of a file that is cut very small holds few chunks, and lets others go on", async (t) => {
+t.test("a read of a file in tiny extents fetches only a few chunks at once", async (t) => {
   const different = 5000;
   let underWay = 0;
   let most = 0;
@@ -79,7 +79,7 @@ t.test("a read of a file that is cut very small holds few chunks, and lets other
   t.ok(most <= 16, `${most} chunks at once`);
 });
 
-t.test("a chunk that is needed again and again in one read is asked for a few times", async (t) => {
+t.test("a chunk that one read needs many times is fetched only a few times", async (t) => {
   const extents = 200_000;
   let asked = 0;
   let turns = 0;
@@ -106,7 +106,7 @@ t.test("a chunk that is needed again and again in one read is asked for a few ti
   t.ok(turns >= 20, `others had ${turns} turns`);
 });
 
-t.test("a read ends in time, into however many chunks its bytes are cut", async (t) => {
+t.test("a read times out as a whole, however many chunks it needs", async (t) => {
   let asked = 0;
   const chunks: Chunks = {
     // Each chunk comes within the read's time limit, but all of them together do not.
@@ -130,7 +130,7 @@ t.test("a read ends in time, into however many chunks its bytes are cut", async 
   t.ok(asked <= then + 16, "and nobody asks for more");
 });
 
-t.test("who holds a file open holds no more of its release than its chunks", async (t) => {
+t.test("an open file does not keep the tree of its release in memory", async (t) => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   const bytes = Buffer.from("abcdefg");

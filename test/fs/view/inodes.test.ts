@@ -45,39 +45,46 @@ const inodeOf = (inodes: Inodes, path: string) => {
   return node && inodes.of(node);
 };
 
-t.test("across random releases", async (t) => {
-  const path = fc.constantFrom("a", "b", "d/a", "d/b", "d/e/a", "f/a");
-  const files = fc.dictionary(path, fc.constantFrom("x", "y", "z"));
-  const numbersKeepTheirMeaning = fc.property(fc.array(files, { minLength: 2, maxLength: 8 }), (releases) => {
-    const inodes = new Inodes(release(releases[0]!, 0));
-    /** The path and content that each number has stood for. */
-    const meaning = new Map<number, string>();
-    let before: Files = {};
-    let numbers = new Map<string, number>();
-    for (const [i, files] of releases.entries()) {
-      if (i > 0) switchTo(inodes, release(files, i));
-      const now = new Map<string, number>();
-      for (const [path, content] of Object.entries(files)) {
-        const inode = inodeOf(inodes, path)!;
-        now.set(path, inode);
-        const means = `${path}=${content}`;
-        if ((meaning.get(inode) ?? means) !== means)
-          throw new Error(`${inode} was ${meaning.get(inode)}, is ${means}`);
-        meaning.set(inode, means);
-        if (i > 0 && before[path] === content && numbers.get(path) !== inode) {
-          throw new Error(`${path} has not changed, and its inode has`);
+t.test(
+  "across random releases, each number keeps its meaning, and an unchanged file its number",
+  async (t) => {
+    const path = fc.constantFrom("a", "b", "d/a", "d/b", "d/e/a", "f/a");
+    const files = fc.dictionary(path, fc.constantFrom("x", "y", "z"));
+    const numbersKeepTheirMeaning = fc.property(
+      fc.array(files, { minLength: 2, maxLength: 8 }),
+      (releases) => {
+        const inodes = new Inodes(release(releases[0]!, 0));
+        /** The path and content that each number has stood for. */
+        const meaning = new Map<number, string>();
+        let before: Files = {};
+        let numbers = new Map<string, number>();
+        for (const [i, files] of releases.entries()) {
+          if (i > 0) switchTo(inodes, release(files, i));
+          const now = new Map<string, number>();
+          for (const [path, content] of Object.entries(files)) {
+            const inode = inodeOf(inodes, path)!;
+            now.set(path, inode);
+            const means = `${path}=${content}`;
+            if ((meaning.get(inode) ?? means) !== means)
+              throw new Error(`${inode} was ${meaning.get(inode)}, is ${means}`);
+            meaning.set(inode, means);
+            if (i > 0 && before[path] === content && numbers.get(path) !== inode) {
+              throw new Error(`${path} has not changed, and its inode has`);
+            }
+            if (inodes.get(inode)?.served.release.number !== i)
+              throw new Error("it is of the current release");
+          }
+          if (new Set(now.values()).size !== now.size) throw new Error("one inode for two files");
+          before = files;
+          numbers = now;
         }
-        if (inodes.get(inode)?.served.release.number !== i) throw new Error("it is of the current release");
-      }
-      if (new Set(now.values()).size !== now.size) throw new Error("one inode for two files");
-      before = files;
-      numbers = now;
-    }
-  });
-  t.doesNotThrow(() => fc.assert(numbersKeepTheirMeaning));
-});
+      },
+    );
+    t.doesNotThrow(() => fc.assert(numbersKeepTheirMeaning));
+  },
+);
 
-t.test("since when an inode is as it is", async (t) => {
+t.test("an inode has the time of the release that last changed it", async (t) => {
   const of = (number: number, entries: Entry[], certifiedAt = new Date(0)) => {
     const { tree, release } = served(Tree.of({ chunks: [], entries }, BigInt(number)), number);
     return { tree, release: { ...release, certifiedAt } };
@@ -136,7 +143,7 @@ t.test("since when an inode is as it is", async (t) => {
   t.same(since(listed), { "": 6e6, a: 5e6, c: 6e6 }, "of canisters without releases, when it was seen");
 });
 
-t.test("what is retained outlives its release, and no longer", async (t) => {
+t.test("a retained inode outlives its release, until it is forgotten", async (t) => {
   const inodes = new Inodes(release({ "d/held": "x", "d/left": "x", "gone/file": "x" }, 1));
   const [held, left] = [inodeOf(inodes, "d/held")!, inodeOf(inodes, "d/left")!];
   const [directory, gone] = [inodeOf(inodes, "d")!, inodeOf(inodes, "gone")!];
@@ -157,7 +164,7 @@ t.test("what is retained outlives its release, and no longer", async (t) => {
   t.equal(inodeOf(inodes, ""), ROOT_INODE);
 });
 
-t.test("names on which something is mounted mean what they did, until it is unmounted", async (t) => {
+t.test("names on which something is mounted keep their meaning until it is unmounted", async (t) => {
   const inodes = new Inodes(release({ "d/file": "x", "d/e/below": "x", "kept/file": "x", other: "x" }, 1));
   const names = (directory: number) => inodes.children(directory).map(({ name }) => name);
   const way = (path: string) =>
@@ -199,7 +206,7 @@ t.test("names on which something is mounted mean what they did, until it is unmo
 });
 
 t.test(
-  "a file in another chunk is the same file if both have been read whole, and have one hash",
+  "a file in another chunk keeps its inode if both were read whole and have the same hash",
   async (t) => {
     const content = createHash("sha256").update("x").digest();
     const inChunk = (chunk: string, sha256: Buffer, number: number) => {
@@ -228,7 +235,7 @@ t.test(
 );
 
 t.test(
-  "chunks that are listed without hashes are the same when they are the same one, or have the same hash by now",
+  "chunks listed without hashes are equal if they are the same one, or once their hashes are equal",
   async (t) => {
     const known = new Map<Chunk, ChunkReference>();
     const listed = (name: string): Chunk => ({ sha256: undefined, name, size: 1 });
@@ -269,7 +276,7 @@ t.test(
   },
 );
 
-t.test("a large directory that many list at once is listed once, as it is now", async (t) => {
+t.test("a large directory is listed once for all readers, and again after a switch", async (t) => {
   const names = (count: number) =>
     Object.fromEntries(Array.from({ length: count }, (_, i) => [`d/${i}`, "x"]));
   const inodes = new Inodes(release(names(1000), 0));

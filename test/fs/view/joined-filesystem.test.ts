@@ -70,7 +70,7 @@ async function text(fileSystem: FileSystem, path: string): Promise<string> {
   return Buffer.concat(pieces).toString();
 }
 
-t.test("what the root shows", async (t) => {
+t.test("the root shows a directory for each tree", async (t) => {
   const { root, clock, add } = joined({ stable: release(1, { a: "x" }), canary: release(2, { a: "y" }) });
   t.same(
     root.readdir(ROOT_INODE).map(({ name, kind }) => [name, kind]),
@@ -94,7 +94,7 @@ t.test("what the root shows", async (t) => {
   t.same(root.listxattr(ROOT_INODE), []);
 });
 
-t.test("each inode is one file's, and of the tree that it is in", async (t) => {
+t.test("each inode belongs to one file in one tree", async (t) => {
   const { root, statistics } = joined({
     stable: release(1, { a: "x", b: "x" }),
     canary: release(2, { a: "y" }),
@@ -122,7 +122,7 @@ t.test("each inode is one file's, and of the tree that it is in", async (t) => {
   await t.rejects(root.read(99, 0, 1), /EBADF/);
 });
 
-t.test("a tree of more nodes than a block of numbers has, beside another", async (t) => {
+t.test("a tree with more nodes than a block of numbers works beside another", async (t) => {
   const many = Object.fromEntries(Array.from({ length: 70_000 }, (_, i) => [`f${i}`, "x"]));
   const { root, parts } = joined({ many: release(1, many), few: release(1, { a: "z" }) });
   const inodes = all(root);
@@ -137,7 +137,7 @@ t.test("a tree of more nodes than a block of numbers has, beside another", async
   t.equal(new Set(all(root)).size, inodes.length + 1);
 });
 
-t.test("one switches, and the others stay what they are", async (t) => {
+t.test("when one tree switches, the others stay unchanged", async (t) => {
   const { root, parts } = joined({ stable: release(1, { a: "x" }), canary: release(1, { a: "x" }) });
   const before = ["stable", "canary"].map((name) => walk(root, `${name}/dir/a`));
   root.retain(before[0]!);
@@ -154,7 +154,7 @@ t.test("one switches, and the others stay what they are", async (t) => {
   t.throws(() => root.getattr(before[0]!), /ENOENT/);
 });
 
-t.test("one that goes is answered for as long as somebody holds it; its name may come again", async (t) => {
+t.test("a removed tree is still served to those who hold it, and its name can be used again", async (t) => {
   const { root, add, clock } = joined({ canary: release(1, { a: "x" }) });
   const directory = walk(root, "canary");
   const file = walk(root, "canary/dir/a");
@@ -174,7 +174,7 @@ t.test("one that goes is answered for as long as somebody holds it; its name may
   t.equal(await text(root, "canary/dir/a"), "y");
 });
 
-t.test("files that are opened late get a handle of their own", async (t) => {
+t.test("a file whose opening is delayed gets a handle of its own", async (t) => {
   const root = new JoinedFileSystem("canister");
   const opened = Promise.withResolvers<void>();
   const numbers = root.numbers();

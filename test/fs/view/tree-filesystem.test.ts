@@ -80,7 +80,7 @@ function codeOf(work: () => unknown): string {
   return "none";
 }
 
-t.test("any read of any file gives what a buffer would", async (t) => {
+t.test("any read of any file returns the bytes that a buffer would", async (t) => {
   const piece = fc.integer({ min: 1, max: 40 });
   const read = fc.record({ offset: fc.nat(260), length: fc.nat(120) });
   let compared = 0;
@@ -112,7 +112,7 @@ t.test("any read of any file gives what a buffer would", async (t) => {
   t.ok(compared >= 300, `${compared} reads of 300 random trees`);
 });
 
-t.test("a random tree is found again by lookup and readdir", async (t) => {
+t.test("lookup and readdir find every entry of a random tree", async (t) => {
   const name = fc.constantFrom("a", "b", "ü", "🥾", "…", "-", "A");
   await fc.assert(
     fc.property(
@@ -171,7 +171,7 @@ t.test("attributes", async (t) => {
   t.equal(fileSystem.readlink(inode), "d/ü");
 });
 
-t.test("errors, each with its errno", async (t) => {
+t.test("each error has its errno", async (t) => {
   const { fileSystem, store } = make({ file: [Buffer.from("abc")] }, [directory("d"), link("link", "file")]);
   const inode = (name: string) => fileSystem.lookup(ROOT_INODE, name);
   t.equal(
@@ -220,7 +220,7 @@ t.test("errors, each with its errno", async (t) => {
   await t.rejects(fileSystem.read(handle, 0, 3), { message: /^EBADF: / });
 });
 
-t.test("metadata never asks for a chunk", async (t) => {
+t.test("metadata operations do not fetch chunks", async (t) => {
   const { fileSystem, store } = make({ file: [Buffer.from("abc")], empty: [] });
   for (const name of ["file", "empty"])
     fileSystem.release(open(fileSystem, fileSystem.lookup(ROOT_INODE, name)));
@@ -232,7 +232,7 @@ t.test("metadata never asks for a chunk", async (t) => {
   t.same([store.asked, store.prefetched], [[], []], "nor does reading past the end");
 });
 
-t.test("a sequential reader is read ahead for, one who jumps is not", async (t) => {
+t.test("chunks are read ahead for a sequential reader, but not after a jump", async (t) => {
   const pieces = Array.from({ length: 30 }, () => Buffer.alloc(10));
   const { fileSystem, store, manifest } = make({ file: pieces });
   const numbers = () => store.prefetched.splice(0).map((reference) => manifest.chunks.indexOf(reference));
@@ -252,7 +252,7 @@ t.test("a sequential reader is read ahead for, one who jumps is not", async (t) 
   t.same(numbers(), [], "there is nothing past the end");
 });
 
-t.test("who reads files one after the other is read ahead for past their ends", async (t) => {
+t.test("for a reader of one file after another, the next files are read ahead", async (t) => {
   const names = Array.from({ length: 30 }, (_, i) => `file-${String(i).padStart(2, "0")}`);
   const { fileSystem, store, manifest } = make(
     Object.fromEntries(names.map((name) => [name, [Buffer.from(name)]])),
@@ -274,7 +274,7 @@ t.test("who reads files one after the other is read ahead for past their ends", 
   t.same(await ahead(29), [], "there is nothing behind the last");
 });
 
-t.test("each file that is opened is done with once: closed, or not opened after all", async (t) => {
+t.test("each opened file is reported done once, when it is closed or fails to open", async (t) => {
   const { manifest, store } = make({ file: [Buffer.alloc(10)] });
   let open = 0;
   let refuse: () => Promise<void> | undefined = () => undefined;

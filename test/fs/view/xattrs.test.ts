@@ -22,7 +22,7 @@ const RELEASES: Readonly<Record<string, Pick<Release, "number" | "verified">>> =
 };
 
 for (const [kind, named] of Object.entries(RELEASES)) {
-  t.test(`${kind}: files and directories have some, symlinks none`, async (t) => {
+  t.test(`${kind}: files and directories have attributes, symlinks have none`, async (t) => {
     const tree = Tree.of({ chunks: [], entries: ENTRIES }, 0n);
     const release = { ...named, hash: Buffer.alloc(32), certifiedAt: new Date(0) };
     const located = (index: number): Located => ({

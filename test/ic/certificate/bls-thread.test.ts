@@ -20,7 +20,7 @@ async function kept<T>(work: Promise<T> | T): Promise<T> {
   }
 }
 
-t.test("says what core says, several at once", async (t) => {
+t.test("gives the same answers as core, to several checks at once", async (t) => {
   const { verify } = new BlsThread();
   const other = Buffer.from("another message");
   t.equal(blsVerify(PUBLIC_KEY, SIGNATURE, MESSAGE), true);
@@ -29,7 +29,7 @@ t.test("says what core says, several at once", async (t) => {
   t.equal(await kept(verify(PUBLIC_KEY, SIGNATURE, MESSAGE)), true);
 });
 
-t.test("what is not a signature is an error, and the next is checked anyway", async (t) => {
+t.test("an invalid signature is an error, and the next one is still checked", async (t) => {
   const { verify } = new BlsThread();
   const spoiled = Uint8Array.from(SIGNATURE);
   spoiled[5]! ^= 1;

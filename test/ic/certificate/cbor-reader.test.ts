@@ -28,7 +28,7 @@ t.test("reads what the agent's encoder writes", async (t) => {
   t.same(map.bytes(), Buffer.from([1]));
 });
 
-t.test("a view into a larger buffer is read as it is", async (t) => {
+t.test("a view into a larger buffer is read within its bounds", async (t) => {
   const reader = new CborReader(hex("00 43 010203 00").subarray(1, 5));
   t.same(reader.bytes(), Buffer.from([1, 2, 3]));
   reader.end();
@@ -56,7 +56,7 @@ t.test("hostile bytes end in a FormatError, at once", async (t) => {
   }
 });
 
-t.test("checkCbor passes whatever the agent's encoder writes", async (t) => {
+t.test("checkCbor accepts whatever the agent's encoder writes", async (t) => {
   const { tree: value } = fc.letrec((tie) => ({
     leaf: fc.oneof(fc.string(), fc.uint8Array(), fc.nat(), fc.boolean(), fc.constant(null)),
     tree: fc.oneof(
@@ -70,7 +70,7 @@ t.test("checkCbor passes whatever the agent's encoder writes", async (t) => {
   t.doesNotThrow(() => fc.assert(passes));
 });
 
-t.test("checkCbor refuses what a decoder could choke on", async (t) => {
+t.test("checkCbor refuses data that a decoder could choke on", async (t) => {
   const cases: Record<string, Buffer> = {
     nothing: Buffer.alloc(0),
     "bytes behind it": hex("00 00"),

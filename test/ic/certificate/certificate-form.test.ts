@@ -39,7 +39,7 @@ async function refused(certificate: Uint8Array): Promise<[string, number]> {
   return [error, looked];
 }
 
-t.test("certificates as networks make them pass", async (t) => {
+t.test("certificates as networks make them are accepted", async (t) => {
   for (const fields of [{}, { withoutDelegation: true }]) {
     const certificate = certify({ canister, data, root, ...fields });
     for (const limits of [ONE_ITEM, ANY_ITEM]) checkCertificate(certificate, limits);
@@ -47,7 +47,7 @@ t.test("certificates as networks make them pass", async (t) => {
   }
 });
 
-t.test("trees of too many parts, and too many bytes, with and without a delegation", async (t) => {
+t.test("certificates of too many parts or bytes are refused, with and without a delegation", async (t) => {
   const inside = (certificate: Uint8Array) =>
     encoded(bushy(10), { delegation: { subnet_id: data, certificate } });
   const large = encoded([3, new Uint8Array(65 * 1024)]);

@@ -58,7 +58,7 @@ t.test("canister ranges, in one leaf and in shards", async (t) => {
   }
 });
 
-t.test("a shard counts only if it is shown, and is this subnet's", async (t) => {
+t.test("a shard counts only if it is shown and belongs to this subnet", async (t) => {
   const shards = [[range(0, 10)], [range(40, 60)], [range(80, 90)]];
   t.equal(await verified({ form: "sharded", shards, shown: [1] }), "certified", "as the IC shows it: alone");
   for (const shown of [[0], [2], [0, 2]]) {
@@ -78,7 +78,7 @@ t.test("a shard counts only if it is shown, and is this subnet's", async (t) => 
   await t.rejects(verified({ ...hidden, others }), { message: nothing }, "none but another subnet's");
 });
 
-t.test("who has signed, and when", async (t) => {
+t.test("signers and times", async (t) => {
   const now = Date.now();
   t.equal(await verified({ withoutDelegation: true }), "certified", "by the root key itself");
   t.equal(await verified({ time: now - 4 * MINUTE, delegationTime: now - 1000 * MINUTE }), "certified");
@@ -101,7 +101,7 @@ t.test("who has signed, and when", async (t) => {
   t.same([data, time], [DATA, new Date(0)], "of any age, for what was verified before");
 });
 
-t.test("what is not a certificate", async (t) => {
+t.test("bytes that are not a certificate are refused", async (t) => {
   for (const hex of ["", "a0", "80", "d9d9f7a0", "a1647472656581", "a26474726565810064747265658100", "ff"]) {
     const read = verifyCertificate(Buffer.from(hex, "hex"), ROOT.publicKey, CANISTER);
     await t.rejects(read, { name: "VerificationError", message: /the certificate is refused: / }, hex);

@@ -20,7 +20,7 @@ const labelled = (label: string, subtree: Node): Node => [2, utf8(label), subtre
 const leaf = (text: string): Node => [3, utf8(text)];
 const pruned: Node = [4, new Uint8Array(32).fill(9)];
 
-t.test("the root hash is the agent's, for any tree", async (t) => {
+t.test("the root hash of any tree equals the agent's", async (t) => {
   const { tree } = fc.letrec<{ tree: Node }>((tie) => ({
     tree: fc.oneof(
       { depthSize: "medium" },
@@ -40,7 +40,7 @@ t.test("the root hash is the agent's, for any tree", async (t) => {
   await t.resolves(fc.assert(sameRoot, { numRuns: 300 }));
 });
 
-t.test("a leaf is found where it is, and nowhere else", async (t) => {
+t.test("a leaf is found at its path and nowhere else", async (t) => {
   const tree = decodeHashTree(
     encode([
       1,
@@ -65,7 +65,7 @@ t.test("a leaf is found where it is, and nowhere else", async (t) => {
   t.equal(lookupLeaf(decodeHashTree(encode(leaf("bare"))), [])?.toString(), "bare");
 });
 
-t.test("what is not a hash tree", async (t) => {
+t.test("data that is not a hash tree is refused", async (t) => {
   const nested = (depth: number): Node => {
     let tree: Node = [0];
     for (let i = 0; i < depth; i++) tree = labelled("", tree);
@@ -95,7 +95,7 @@ t.test("what is not a hash tree", async (t) => {
   t.throws(() => decodeHashTree(Buffer.alloc(1_000_000, 0x83)), { name: "FormatError" });
 });
 
-t.test("a tree larger than a witness is refused before it is hashed", async (t) => {
+t.test("a tree too large for a witness is refused before it is hashed", async (t) => {
   const bushy = (leaves: number): Node =>
     leaves === 1 ? [3, new Uint8Array()] : [1, bushy(leaves >> 1), bushy(leaves - (leaves >> 1))];
   t.doesNotThrow(() => decodeHashTree(encode(bushy(500))));

@@ -66,7 +66,7 @@ const otherReply: Fault = (answer) => {
   return answer;
 };
 
-t.test("what is certified or hash-chained", async (t) => {
+t.test("wrong data that is certified or hashed is fetched from another gateway", async (t) => {
   const rejection = { status: "rejected", reject_code: 3, reject_message: "no such canister" };
   const faults: [name: string, method: string, fault: Fault, why: RegExp][] = [
     ["other bytes", "chunk", otherwise("some bytes", "SOME bytes"), /arrived with other bytes$/],
@@ -85,7 +85,7 @@ t.test("what is certified or hash-chained", async (t) => {
   }
 });
 
-t.test("one that lies once was wrong, even when nobody else can be asked", async (t) => {
+t.test("a gateway that lies once is counted as wrong, even when no other can be asked", async (t) => {
   const { reader, lied } = asOneNetwork();
   honest.down = true;
   let lies = 0;
@@ -95,7 +95,7 @@ t.test("one that lies once was wrong, even when nobody else can be asked", async
   t.match(lied(), { wrong: 1, aside: { why: /arrived with other bytes$/ } });
 });
 
-t.test("a head that this host does not accept", async (t) => {
+t.test("when this host does not accept a head, it asks another gateway", async (t) => {
   const { reader, lied } = asOneNetwork();
   const numbers: (number | undefined)[] = [];
   const replayed = "an old answer is replayed";
@@ -108,14 +108,14 @@ t.test("a head that this host does not accept", async (t) => {
   t.match(lied(), { wrong: 1, aside: { why: `its answer was wrong: ${replayed}` } });
 });
 
-t.test("what all of them say is the canister's doing, or this host's: nobody is put aside", async (t) => {
+t.test("an answer that all gateways agree on puts none of them aside", async (t) => {
   const { reader, lied } = asOneNetwork();
   const nowhere = { ...manifest.chunks[0]!, sha256: Buffer.alloc(32) };
   await t.rejects(reader.chunk(nowhere), { message: /does not have chunk 0{64}/ });
   t.match(lied(), { answers: 1, wrong: 0, aside: undefined });
 });
 
-t.test("when all of them lie, the error names them; when only one has answered, it does not", async (t) => {
+t.test("when all gateways lie, the error names them; when only one has answered, it does not", async (t) => {
   const lies = faultFor("chunk", () => otherwise("some bytes", "SOME bytes"));
   Object.assign(liar, { fault: lies });
   Object.assign(honest, { fault: lies });
@@ -130,7 +130,7 @@ t.test("when all of them lie, the error names them; when only one has answered, 
   honest.down = false;
 });
 
-t.test("what a node signs, and what a subnet certifies", async (t) => {
+t.test("a wrong signature of a node or a subnet is noticed, and another gateway is asked", async (t) => {
   const signed = asOneNetwork();
   liar.fault = faultFor("roles_granted", "flip");
   t.ok(await queries(signed.agent, c.id)("roles_granted", Buffer.from("4449444c0000", "hex")));
@@ -143,7 +143,7 @@ t.test("what a node signs, and what a subnet certifies", async (t) => {
   t.match(certified.lied(), { wrong: 1 });
 });
 
-t.test("what is signed, of which two gateways have brought a part each", async (t) => {
+t.test("when two gateways each bring a part of a signed answer, only the liar is blamed", async (t) => {
   // At first both gateways are asked for everything at once: one of them gives the query's answer, and the other one the keys.
   for (const first of ["/query", "/read_state"]) {
     const network = resolveNetwork(`${liar.url},${honest.url}`);
@@ -179,7 +179,7 @@ function rejected(code: number, errorCode: string): Fault {
 const notTaken = rejected(4, "IC0406");
 const outOfCycles = rejected(2, "IC0207");
 
-t.test("a call that is not verified goes on as well when a gateway will not take it", async (t) => {
+t.test("an unverified call also goes to the next gateway when one refuses it", async (t) => {
   for (const fault of [notTaken, outOfCycles, { status: 400 }]) {
     const { agent, wasPutAside } = asOneNetwork();
     liar.fault = (path) => (path.endsWith("/call") ? fault : "none");
@@ -226,7 +226,7 @@ t.test("a call goes to the next gateway as it was signed, and is executed once",
   }
 });
 
-t.test("a call that no gateway takes at first is the same call when one does", async (t) => {
+t.test("a call that no gateway takes at first is sent again, and executed once", async (t) => {
   const { agent } = asOneNetwork();
   let refusals = 0;
   const notThere = (path: string) =>

@@ -37,7 +37,7 @@ const having =
 const OLD = having("v2/query", "v2/read_state", "v2/call", "v3/call");
 const NEW = having("v3/query", "v3/read_state", "v2/call", "v4/call");
 
-t.test("a gateway that has the newest is asked for nothing else", async (t) => {
+t.test("a gateway that has the newest version is asked for no other", async (t) => {
   const { ask } = gateway(NEW);
   t.equal(await ask("query"), "v3/query: 200 v3/query");
   t.equal(await ask("read_state"), "v3/read_state: 200 v3/read_state");
@@ -45,7 +45,7 @@ t.test("a gateway that has the newest is asked for nothing else", async (t) => {
   t.equal(await ask("read_state", undefined, "subnet"), "v3/read_state: 200 v3/read_state");
 });
 
-t.test("an older one is remembered for ten minutes, for each gateway and endpoint", async (t) => {
+t.test("an older version is remembered for ten minutes, for each gateway and endpoint", async (t) => {
   for (const status of [404, 405]) {
     const { ask, pass } = gateway((form) => (OLD(form) === 200 ? 200 : status));
     t.equal(await ask("query"), "v3/query v2/query: 200 v2/query");
@@ -62,13 +62,13 @@ t.test("an older one is remembered for ten minutes, for each gateway and endpoin
   }
 });
 
-t.test("a gateway that has call 2 alone", async (t) => {
+t.test("a gateway that has only version 2 of call", async (t) => {
   const { ask } = gateway((form) => (form === "v2/call" ? 202 : 404));
   t.equal(await ask("call"), "v4/call v3/call v2/call: 202 v2/call");
   t.equal(await ask("call"), "v2/call: 202 v2/call");
 });
 
-t.test("a gateway that changes is noticed at once, or after ten minutes", async (t) => {
+t.test("a change of a gateway's versions is noticed at once, or after ten minutes", async (t) => {
   let has = OLD;
   const { ask, pass } = gateway((form) => has(form));
   await ask("query");
@@ -84,14 +84,17 @@ t.test("a gateway that changes is noticed at once, or after ten minutes", async 
   t.equal(await ask("query"), "v3/query: 200 v3/query");
 });
 
-t.test("404 as an answer: that of the newest, and nothing is remembered", async (t) => {
-  const { ask } = gateway((form) => (form.endsWith("/read_state") ? 404 : 200));
-  t.equal(await ask("read_state"), "v3/read_state v2/read_state: 404 v3/read_state");
-  t.equal(await ask("read_state"), "v3/read_state v2/read_state: 404 v3/read_state");
-  t.equal(await ask("query"), "v3/query: 200 v3/query");
-});
+t.test(
+  "when all versions give 404, the newest's answer is returned, and nothing is remembered",
+  async (t) => {
+    const { ask } = gateway((form) => (form.endsWith("/read_state") ? 404 : 200));
+    t.equal(await ask("read_state"), "v3/read_state v2/read_state: 404 v3/read_state");
+    t.equal(await ask("read_state"), "v3/read_state v2/read_state: 404 v3/read_state");
+    t.equal(await ask("query"), "v3/query: 200 v3/query");
+  },
+);
 
-t.test("an older one that does not answer well is passed on, but not remembered", async (t) => {
+t.test("an older version's error is passed on, but the version is not remembered", async (t) => {
   let status = 503;
   const { ask } = gateway((form) => (form === "v2/query" ? status : 404));
   for (status of [503, 429, 403, 400]) {
@@ -101,7 +104,7 @@ t.test("an older one that does not answer well is passed on, but not remembered"
   t.equal(await ask("query"), "v3/query v2/query: 200 v2/query");
 });
 
-t.test("what is no endpoint that has versions, and other answers, are left alone", async (t) => {
+t.test("endpoints without versions, and other statuses, are passed on unchanged", async (t) => {
   const { fetch, asked } = gateway(() => 404);
   t.equal((await fetch("https://one.example/api/v2/status")).status, 404);
   t.same(asked, ["https://one.example/api/v2/status"]);

@@ -4,7 +4,7 @@ import { resolveNetwork } from "../../../lib/ic/network.ts";
 
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 
-t.test("where the gateway of a network is", async (t) => {
+t.test("the URL of each network's gateway", async (t) => {
   const at: Record<string, string> = {
     ic: `https://${ID}.icp0.io/a`,
     "https://icp-api.io": `https://${ID}.icp0.io/a`,
@@ -21,7 +21,7 @@ t.test("where the gateway of a network is", async (t) => {
     t.equal(gatewayUrl(resolveNetwork(network), ID, "a"), url, network);
 });
 
-t.test("paths are encoded, and mean what they say", async (t) => {
+t.test("paths are encoded, and keep their meaning", async (t) => {
   const paths: Record<string, string> = {
     "": "/",
     "/": "/",

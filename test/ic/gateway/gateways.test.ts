@@ -83,7 +83,7 @@ function stage(t: Test, behaviours: Record<string, Behaviour>, options?: Gateway
   };
 }
 
-t.test("one alone is asked, whatever it does", async (t) => {
+t.test("a single gateway is asked, whatever it does", async (t) => {
   const { ask, behaviours, health, clock } = stage(t, { a: { after: 50 } });
   t.match(await ask(), { by: "a", status: 200, asked: ["a"], took: 50 });
   behaviours.a = { after: 1, status: 503, headers: { "retry-after": "30" } };
@@ -97,7 +97,7 @@ t.test("one alone is asked, whatever it does", async (t) => {
   t.match(health("a"), { answers: 2, failures: 1, late: 0, limited: 2, wrong: 0, aside: undefined });
 });
 
-t.test("the quickest is asked, and the others now and then, to know how they do", async (t) => {
+t.test("the quickest gateway is asked, and the others from time to time, to measure them", async (t) => {
   const { ask, behaviours, clock, ended } = stage(t, {
     a: { after: 90 },
     b: { after: 20 },
@@ -117,7 +117,7 @@ t.test("the quickest is asked, and the others now and then, to know how they do"
   t.match(await ask(), { by: "c", asked: ["c"] }, "the quickest by now");
 });
 
-t.test("when one is late, another one is asked as well", async (t) => {
+t.test("when one gateway is late, another is asked too", async (t) => {
   const { ask, behaviours, health, clock, ended } = stage(t, { a: { after: 100 }, b: { after: 150 } });
   await ask();
   behaviours.a = "silent";
@@ -134,7 +134,7 @@ t.test("when one is late, another one is asked as well", async (t) => {
   t.equal(health("a").aside, undefined);
 });
 
-t.test("late is what brings nothing more, too, and not what brings something to others", async (t) => {
+t.test("a gateway that stalls after its first bytes is late", async (t) => {
   const stalled = stage(t, { a: { after: 10 }, b: { after: 300 } });
   await stalled.ask();
   stalled.behaviours.a = { stalls: 10 };
@@ -142,7 +142,7 @@ t.test("late is what brings nothing more, too, and not what brings something to 
   t.match(stalled.health("a"), { late: 1, aside: {} });
 });
 
-t.test("a busy gateway is given longer than a silent one", async (t) => {
+t.test("a gateway busy with another request is given longer than a silent one", async (t) => {
   const { ask, behaviours, gateways, clock } = stage(t, { a: { after: 10 }, b: { after: 50 } });
   await ask();
   behaviours.a = { after: 500 };
@@ -161,7 +161,7 @@ t.test("a busy gateway is given longer than a silent one", async (t) => {
   t.match(await ask(), { by: "b" });
 });
 
-t.test("nothing keeps a reader past its deadline: each gets a part of it", async (t) => {
+t.test("no gateway takes a reader's whole deadline: each gets a part of it", async (t) => {
   const { ask, behaviours } = stage(t, {
     a: { after: 900 },
     b: { after: 910 },
@@ -174,7 +174,7 @@ t.test("nothing keeps a reader past its deadline: each gets a part of it", async
   t.match(await ask(), { by: "d", asked: ["d"] });
 });
 
-t.test("one that fails is put aside, longer each time, and asked when nobody else answers", async (t) => {
+t.test("a failing gateway is put aside, longer each time, and asked when no other answers", async (t) => {
   const { ask, behaviours, health, clock } = stage(t, { a: { fails: "reset" }, b: { after: 30 } });
   t.match(await ask(), { by: "b", took: 30 });
   t.match(health("a"), { failures: 1, aside: { why: "reset" } });
@@ -194,7 +194,7 @@ t.test("one that fails is put aside, longer each time, and asked when nobody els
   t.equal(health("a").aside, undefined, "it answers: that is forgotten");
 });
 
-t.test("errors of all are said, each with its gateway", async (t) => {
+t.test("when all gateways fail, the error names each with its own reason", async (t) => {
   const { ask } = stage(t, { a: { fails: "connect ECONNREFUSED" }, b: { fails: "no answer within 5 s" } });
   const { error } = await ask();
   t.match(error, {
@@ -204,7 +204,7 @@ t.test("errors of all are said, each with its gateway", async (t) => {
   });
 });
 
-t.test("one that limits is left alone for as long as it says, while another one answers", async (t) => {
+t.test("a gateway that limits is left alone for as long as it says, while another answers", async (t) => {
   const limiting = { after: 1, status: 429, headers: { "retry-after": "20" } };
   const { ask, behaviours, health, clock } = stage(t, { a: { after: 1 }, b: { after: 10 } });
   await ask();
@@ -223,7 +223,7 @@ t.test("one that limits is left alone for as long as it says, while another one 
   t.match(await ask(), { status: 503 }, "all of them: then that is the answer");
 });
 
-t.test("one that lies is asked last, for minutes", async (t) => {
+t.test("a lying gateway is asked last, for minutes", async (t) => {
   const { ask, behaviours, gateways, health, clock } = stage(t, {
     a: { after: 1 },
     b: { after: 10 },
@@ -259,7 +259,7 @@ t.test("one that lies is asked last, for minutes", async (t) => {
   t.match(events[0], "the gateway a is put aside: its answer was wrong: chunk 12 arrived with other bytes");
 });
 
-t.test("who has answered a question wrong is asked last for it", async (t) => {
+t.test("a gateway that has answered a question wrong is asked last for it", async (t) => {
   const { ask, behaviours } = stage(t, { a: { after: 1 }, b: { after: 10 } });
   await ask();
   t.match(await ask({ last: new Map([["a", 1]]) }), { by: "b", asked: ["b"] });
@@ -267,7 +267,7 @@ t.test("who has answered a question wrong is asked last for it", async (t) => {
   t.match(await ask({ last: new Map([["a", 1]]) }), { by: "a", asked: ["b", "a"] });
 });
 
-t.test("HTTP's no is believed when all say it, or nobody says otherwise soon", async (t) => {
+t.test("an HTTP error is believed when all gateways agree, or none says otherwise soon", async (t) => {
   const { ask, behaviours, health } = stage(t, { a: { after: 1 }, b: { after: 10 }, c: { after: 20 } });
   await ask();
   behaviours.a = { after: 1, status: 404 };
@@ -282,19 +282,19 @@ t.test("HTTP's no is believed when all say it, or nobody says otherwise soon", a
   t.match(await ask(), { by: "a", status: 200, asked: ["c", "a", "b"] }, "two say it, and the third is slow");
 });
 
-t.test("a second is waited for another opinion", async (t) => {
+t.test("for a second, another opinion is waited for", async (t) => {
   const { ask } = stage(t, { a: { after: 1, status: 404 }, b: "silent" });
   t.match(await ask(), { by: "a", status: 404, took: 1 + 1000 });
 });
 
-t.test("of a call another opinion takes as long as the subnet does", async (t) => {
+t.test("for a call, another opinion is waited for as long as the subnet takes", async (t) => {
   const { ask, behaviours } = stage(t, { a: { after: 1, status: 403 }, b: { after: 3000 } });
   t.match(await ask({ kind: "call" }), { by: "b", status: 200, asked: ["a", "b"], took: 3001 });
   behaviours.b = { after: 3000, status: 403 };
   t.match(await ask({ kind: "call" }), { status: 403 });
 });
 
-t.test("when no gateway has a way, waiting does not help", async (t) => {
+t.test("the error is a NoWayError only when waiting helps with no gateway", async (t) => {
   const { ask, gateways } = stage(t, { a: { fails: "gone" }, b: { fails: "gone" } });
   t.match(await ask(), { error: { name: "NoAnswerError", message: "no gateway answers: a: gone; b: gone" } });
   const fail = (errors: Record<string, Error>) =>
@@ -307,7 +307,7 @@ t.test("when no gateway has a way, waiting does not help", async (t) => {
   await t.rejects(fail({ a: login, b: new NoAnswerError("gone") }), { name: "NoAnswerError" });
 });
 
-t.test("a call is not tried out on everybody, and has longer", async (t) => {
+t.test("a call is sent to one gateway at a time, and each has longer", async (t) => {
   const { ask, behaviours } = stage(t, { a: { after: 2000 }, b: { after: 2000 } });
   t.match(await ask({ kind: "call" }), { by: "a", asked: ["a"], took: 2000 }, "but late after a quarter");
   behaviours.a = "silent";
@@ -317,7 +317,7 @@ t.test("a call is not tried out on everybody, and has longer", async (t) => {
   t.match(await ask({ kind: "call" }), { by: "a", asked: ["b", "a"] }, "the same call goes on over another");
 });
 
-t.test("what is known of gateways is known to all who have the network", async (t) => {
+t.test("all users of a network share one record of its gateways", async (t) => {
   const network = resolveNetwork("http://127.0.0.1:1,http://127.0.0.1:2");
   t.equal(gatewaysOf(network), gatewaysOf(network));
   t.same(
@@ -330,14 +330,14 @@ t.test("what is known of gateways is known to all who have the network", async (
 
 const MIRRORS: GatewaysOptions = { first: "as named", called: "mirror" };
 
-t.test("as named: the first is asked while it answers, however quick others are", async (t) => {
+t.test("as named: the first is asked while it answers, however quick the others are", async (t) => {
   const { ask, clock } = stage(t, { a: { after: 150 }, b: { after: 1 } }, MIRRORS);
   for (let i = 0; i < 3; i++) t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
   clock.skip(120_000);
   t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] }, "nobody is tried out beside it");
 });
 
-t.test("as named: a late one is overtaken by the next, and asked first again in time", async (t) => {
+t.test("as named: a late mirror is overtaken by the next, and later asked first again", async (t) => {
   const { ask, behaviours, clock, health } = stage(t, { a: { after: 10 }, b: { after: 20 } }, MIRRORS);
   await ask({ kind: "get" });
   behaviours.a = "silent";
@@ -349,50 +349,50 @@ t.test("as named: a late one is overtaken by the next, and asked first again in 
   t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
 });
 
+t.test("as named: a slow second mirror is not asked each time that the first is late", async (t) => {
+  const slow = { after: 2600 };
+  const { ask, behaviours, clock } = stage(t, { a: { after: 1 }, b: slow }, MIRRORS);
+  const get = () => ask({ kind: "get", whole: LIMIT });
+  await get();
+  // Like a cache that has to fetch first: far later than usual.
+  behaviours.a = { after: 1900 };
+  t.match(await get(), { by: "a", asked: ["a"], took: 1900 }, "not late");
+  behaviours.a = { after: 4900 };
+  t.match(await get(), { by: "b", asked: ["a", "b"] }, "late");
+  await clock.pass(1001);
+  behaviours.a = { after: 4000 };
+  t.match(await get(), { by: "a", asked: ["a"], took: 4000 }, "again, and too soon");
+  behaviours.a = "silent";
+  t.match(
+    await get(),
+    { by: "b", asked: ["a", "b"], took: LIMIT + slow.after },
+    "it has had all of the time",
+  );
+  await clock.pass(2001);
+  behaviours.a = { after: 1 };
+  for (let i = 0; i < 10; i++) t.match(await get(), { by: "a", asked: ["a"] });
+  behaviours.a = { after: 4900 };
+  t.match(await get(), { by: "b", asked: ["a", "b"] }, "after some answers again");
+});
+
 t.test(
-  "as named: a next one that takes its time is not asked as well each time that one is late",
+  "as named: readers do not keep waiting for a silent mirror when the next answers at once",
   async (t) => {
-    const slow = { after: 2600 };
-    const { ask, behaviours, clock } = stage(t, { a: { after: 1 }, b: slow }, MIRRORS);
+    const { ask, behaviours, clock } = stage(t, { a: { after: 1 }, b: { after: 5 } }, MIRRORS);
     const get = () => ask({ kind: "get", whole: LIMIT });
     await get();
-    // Like a cache that has to fetch first: far later than usual.
-    behaviours.a = { after: 1900 };
-    t.match(await get(), { by: "a", asked: ["a"], took: 1900 }, "not late");
-    behaviours.a = { after: 4900 };
-    t.match(await get(), { by: "b", asked: ["a", "b"] }, "late");
-    await clock.pass(1001);
-    behaviours.a = { after: 4000 };
-    t.match(await get(), { by: "a", asked: ["a"], took: 4000 }, "again, and too soon");
     behaviours.a = "silent";
-    t.match(
-      await get(),
-      { by: "b", asked: ["a", "b"], took: LIMIT + slow.after },
-      "it has had all of the time",
-    );
-    await clock.pass(2001);
-    behaviours.a = { after: 1 };
-    for (let i = 0; i < 10; i++) t.match(await get(), { by: "a", asked: ["a"] });
-    behaviours.a = { after: 4900 };
-    t.match(await get(), { by: "b", asked: ["a", "b"] }, "after some answers again");
+    const together = await Promise.all(Array.from({ length: 5 }, get));
+    for (const { by, took } of together) t.ok(by === "b" && took <= 2010, `${took} ms`);
+    for (const pause of [1001, 2001, 4001]) {
+      await clock.pass(pause);
+      const { by, took } = await get();
+      t.ok(by === "b" && took <= LIMIT / 2 + 5, `nor is it given all of the time later: ${took} ms`);
+    }
   },
 );
 
-t.test("as named: nobody goes on waiting for a silent one when the next one answers at once", async (t) => {
-  const { ask, behaviours, clock } = stage(t, { a: { after: 1 }, b: { after: 5 } }, MIRRORS);
-  const get = () => ask({ kind: "get", whole: LIMIT });
-  await get();
-  behaviours.a = "silent";
-  const together = await Promise.all(Array.from({ length: 5 }, get));
-  for (const { by, took } of together) t.ok(by === "b" && took <= 2010, `${took} ms`);
-  for (const pause of [1001, 2001, 4001]) {
-    await clock.pass(pause);
-    const { by, took } = await get();
-    t.ok(by === "b" && took <= LIMIT / 2 + 5, `nor is it given all of the time later: ${took} ms`);
-  }
-});
-
-t.test("what nobody waits for is late for nobody, until somebody does", async (t) => {
+t.test("a request that no reader waits for is not late until a reader does", async (t) => {
   const { ask, behaviours, health, clock } = stage(t, { a: { after: 1 }, b: { after: 5 } }, MIRRORS);
   const load = (urgency: Urgency) => ask({ kind: "get", whole: LIMIT, within: 10 * LIMIT, urgency });
   behaviours.a = { after: 3000 };
@@ -422,7 +422,7 @@ t.test("what nobody waits for is late for nobody, until somebody does", async (t
   t.match(await load(new Urgency()), { by: "b", asked: ["a", "b"] }, "it has wasted such time");
 });
 
-t.test("who does not have something is no worse for it; who was wrong is", async (t) => {
+t.test("a mirror that lacks a file is not put aside, and one with wrong bytes is", async (t) => {
   const missing = { fails: new NotHereError("it has none") };
   const { ask, behaviours, clock, health, gateways } = stage(t, { a: missing, b: { after: 5 } }, MIRRORS);
   const told: string[] = [];
@@ -440,12 +440,15 @@ t.test("who does not have something is no worse for it; who was wrong is", async
   t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] }, "for longer this time");
 });
 
-t.test("as named: one that drips is overtaken when there has been time for all of it", async (t) => {
-  const { ask, health } = stage(t, { a: { drips: 50 }, b: { after: 5 } }, MIRRORS);
-  t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["a", "b"], took: 3005 });
-  t.match(health("a"), {
-    late: 1,
-    aside: { why: /^not all came for 300\d ms, and another one was quicker$/ },
-  });
-  t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["b"] });
-});
+t.test(
+  "as named: a dripping mirror is overtaken after the time that the whole answer may take",
+  async (t) => {
+    const { ask, health } = stage(t, { a: { drips: 50 }, b: { after: 5 } }, MIRRORS);
+    t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["a", "b"], took: 3005 });
+    t.match(health("a"), {
+      late: 1,
+      aside: { why: /^not all came for 300\d ms, and another one was quicker$/ },
+    });
+    t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["b"] });
+  },
+);

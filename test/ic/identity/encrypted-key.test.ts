@@ -73,7 +73,7 @@ function asPem(bytes: Buffer): string {
   return `-----BEGIN ${label}\n${bytes.toString("base64")}\n-----END ${label}\n`;
 }
 
-t.test("each kind of key, in each way", async (t) => {
+t.test("each kind of key is decrypted, in each form of encryption", async (t) => {
   for (const [kind, plain] of Object.entries(KINDS)) {
     const expected = (await loadIdentity(plain)).getPrincipal().toText();
     const encrypted: Record<string, string> = {};
@@ -108,7 +108,7 @@ t.test("each kind of key, in each way", async (t) => {
   }
 });
 
-t.test("an encrypted file of which nothing, or another thing, is left", async (t) => {
+t.test("an encrypted file that is cut off or changed is refused", async (t) => {
   const whole = Buffer.from(asIcpCli(KINDS.ed25519).replace(/-----[^-]*-----/g, ""), "base64");
   t.equal(decryptKey(asPem(whole), "a secret").asymmetricKeyType, "ed25519");
   for (let length = 0; length < whole.length; length += 7) {

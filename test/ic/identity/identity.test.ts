@@ -61,7 +61,7 @@ t.test("signatures verify", async (t) => {
   }
 });
 
-t.test("keys of other kinds, and what is not a key", async (t) => {
+t.test("keys of other kinds, and files without a key, are refused", async (t) => {
   const cases: Record<string, [file: string, message: RegExp]> = {
     RSA: [
       await pem("rsa", "openssl genrsa -traditional 2048"),
@@ -135,7 +135,7 @@ t.test("keys of other kinds, and what is not a key", async (t) => {
   });
 });
 
-t.test("only files are read, and nobody is told to change the mode of what is not a key", async (t) => {
+t.test("only files are read, and the error for a file without a key is not about its mode", async (t) => {
   const pipe = join(directory, "pipe");
   execFileSync("mkfifo", ["-m", "644", pipe]);
   for (const file of [pipe, "/dev/null", "/dev/zero"]) {
@@ -155,7 +155,7 @@ t.test("only files are read, and nobody is told to change the mode of what is no
   await t.rejects(loadIdentity(large), { message: `${large} holds no private key: it is too large` });
 });
 
-t.test("a command's output, as a shell hands it over, is read", async (t) => {
+t.test("a key is read from a shell's `<(command)`", async (t) => {
   const file = await pem("substituted", "openssl genpkey -algorithm ed25519");
   const { stdout } = await run("bash", ["-c", `"$0" identity --identity <(sleep 0.2; cat "$1")`, BIN, file], {
     env: process.env,

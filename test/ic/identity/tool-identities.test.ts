@@ -23,7 +23,7 @@ async function icp(...args: string[]): Promise<string> {
   return (await promisify(execFile)(ICP, args, { env })).stdout.trim();
 }
 
-t.test("icp-cli's", async (t) => {
+t.test("identities of icp-cli", async (t) => {
   const password = join(home, "password");
   await writeFile(password, "a secret passphrase\n", { mode: 0o600 });
   await icp("identity", "new", "plain", "--storage", "plaintext");
@@ -95,7 +95,7 @@ t.test("icp-cli's", async (t) => {
   });
 });
 
-t.test("dfx's", async (t) => {
+t.test("identities of dfx", async (t) => {
   const all = join(home, ".config/dfx/identity");
   const pem = await readFile(join(home, ".local/share/icp-cli/identity/keys/plain.pem"));
   const lay = async (name: string, config: object, files: Record<string, Uint8Array>) => {
@@ -140,7 +140,7 @@ t.test("dfx's", async (t) => {
   delete process.env.DFX_CONFIG_ROOT;
 });
 
-t.test("what is none of either's is a file", async (t) => {
+t.test("a name that does not begin with icp: or dfx: is a file", async (t) => {
   for (const file of ["dfx", "./dfx:plain", "key.pem", "/icp:plain", "DFX:plain"]) {
     t.equal(toolIdentityFile(file), undefined, file);
   }

@@ -6,7 +6,7 @@ import { readBundle } from "../../../lib/ic/transport/authorities.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
 import { makeAuthority } from "../../support/private-authority.ts";
 
-t.test("a bundle's certificates, whatever stands around them", async (t) => {
+t.test("a bundle's certificates are read, whatever text surrounds them", async (t) => {
   const directory = await temporaryDirectory(t);
   const [one, other] = [await makeAuthority(directory, "one"), await makeAuthority(directory, "other")];
   const file = join(directory, "bundle.pem");
@@ -17,7 +17,7 @@ t.test("a bundle's certificates, whatever stands around them", async (t) => {
   );
 });
 
-t.test("what is none is said at once", async (t) => {
+t.test("a file that is not a valid bundle is refused at once", async (t) => {
   const directory = await temporaryDirectory(t);
   const { certificate } = await makeAuthority(directory);
   const damaged = certificate.replace(/\n.{20}/, "\nAAAAAAAAAAAAAAAAAAAA");

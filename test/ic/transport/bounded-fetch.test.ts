@@ -51,7 +51,7 @@ function ownClock(t: Test): (milliseconds: number) => void {
   };
 }
 
-t.test("an answer passes with its status and headers", async (t) => {
+t.test("an answer is returned with its status and headers", async (t) => {
   const body = byteString(100_000);
   const url = await serve(t, (response) => response.writeHead(200, { "x-test": "yes" }).end(body));
   const response = await boundedFetch(url, undefined, { idle: LONG });
@@ -64,7 +64,7 @@ t.test("an answer passes with its status and headers", async (t) => {
   t.equal((await boundedFetch(accepting, undefined, { idle: LONG })).status, 202);
 });
 
-t.test("what a hash is to prove comes with its hash, in however many pieces it arrives", async (t) => {
+t.test("an answer comes with its SHA-256 if asked for, in however many pieces it arrives", async (t) => {
   const body = Buffer.concat([byteString(700_000), Buffer.from("the end")]);
   const url = await serve(t, (response) => {
     response.write(body.subarray(0, 1000));
@@ -74,7 +74,7 @@ t.test("what a hash is to prove comes with its hash, in however many pieces it a
   t.equal(sha256?.toString("hex"), hash("sha256", body));
 });
 
-t.test("others go first in the middle of an answer", async (t) => {
+t.test("reading an answer pauses while others go first", async (t) => {
   const body = Buffer.alloc(2_000_000, 1);
   const url = await serve(t, (response) => response.end(body));
   let received = 0;
@@ -104,7 +104,7 @@ t.test("others go first in the middle of an answer", async (t) => {
   t.ok(Buffer.from(await (await whole).arrayBuffer()).equals(body));
 });
 
-t.test("a slow answer passes: it is silence that ends a request", async (t) => {
+t.test("a slow answer is accepted: only silence ends a request", async (t) => {
   const sent = Promise.withResolvers<ServerResponse>();
   const url = await serve(t, (response) => {
     response.flushHeaders();
@@ -130,7 +130,7 @@ t.test("a slow answer passes: it is silence that ends a request", async (t) => {
   t.equal((await (await answer).arrayBuffer()).byteLength, 50_000);
 });
 
-t.test("silence before, in and at the end of an answer", async (t) => {
+t.test("silence before, during or at the end of an answer ends the request", async (t) => {
   for (const sent of [undefined, 0, 10] as const) {
     const url = await serve(t, (response) => {
       if (sent === undefined) return;
@@ -197,7 +197,7 @@ async function dripped(
   return [why, seconds];
 }
 
-t.test("a trickle is not an answer, however long it goes on", async (t) => {
+t.test("a trickle is refused, however long it goes on", async (t) => {
   for (const bytes of [1, 400]) {
     const [why, seconds] = await dripped(t, bytes);
     t.match(why, /^no answer within 1 s, but a trickle of \d+ bytes$/);
@@ -205,14 +205,17 @@ t.test("a trickle is not an answer, however long it goes on", async (t) => {
   }
 });
 
-t.test("what is no trickle ends as well, and what is small sooner", async (t) => {
-  t.match(await dripped(t, 10_000), ["no whole answer within 6 s"]);
-  t.match(await dripped(t, 10_000, "read_state"), ["no whole answer within 2 s"]);
-  t.match(await dripped(t, 3000, "", 1000_000), ["no whole answer within 2 s"]);
-  t.match(await dripped(t, 3000, "", 5000), ["an answer of over 5000 bytes is too large"]);
-});
+t.test(
+  "an answer faster than a trickle also has a time limit, and a small one a shorter limit",
+  async (t) => {
+    t.match(await dripped(t, 10_000), ["no whole answer within 6 s"]);
+    t.match(await dripped(t, 10_000, "read_state"), ["no whole answer within 2 s"]);
+    t.match(await dripped(t, 3000, "", 1000_000), ["no whole answer within 2 s"]);
+    t.match(await dripped(t, 3000, "", 5000), ["an answer of over 5000 bytes is too large"]);
+  },
+);
 
-t.test("what nobody waits for may take as long as it goes on arriving, until somebody waits", async (t) => {
+t.test("while no reader waits, an answer may take as long as bytes keep arriving", async (t) => {
   const [why, seconds] = await dripped(t, 10_000, "", undefined, 12);
   t.equal(why, "no whole answer within 6 s");
   t.ok(seconds > 17, `after ${seconds} s`);
@@ -221,7 +224,7 @@ t.test("what nobody waits for may take as long as it goes on arriving, until som
   t.match(await dripped(t, 400, "", undefined, 100), [/^no answer within 5 s, but a trickle of \d+ bytes$/]);
 });
 
-t.test("answers that are too large, or packed", async (t) => {
+t.test("answers that are too large or compressed are refused", async (t) => {
   const large = byteString(5 * 1024 * 1024);
   const plain = await serve(t, (response) => response.end(large));
   await t.rejects(boundedFetch(plain, undefined, { idle: LONG }), { message: /too large/ });
@@ -232,7 +235,7 @@ t.test("answers that are too large, or packed", async (t) => {
   await t.rejects(boundedFetch(packed, undefined, { idle: LONG }), { message: /compressed/ });
 });
 
-t.test("an answer's length may be wrong, or not be told", async (t) => {
+t.test("an answer's length may be missing, and a wrong length is an error", async (t) => {
   const body = byteString(300_000);
   const streamed = await serve(t, (response) => {
     response.write(body.subarray(0, 70_000));
@@ -254,7 +257,7 @@ t.test("an answer's length may be wrong, or not be told", async (t) => {
   });
 });
 
-t.test("a request is not sent elsewhere", async (t) => {
+t.test("a redirect is not followed", async (t) => {
   let asked = 0;
   const elsewhere = await serve(t, (response) => {
     asked += 1;
@@ -277,7 +280,7 @@ async function serveRaw(t: Test, answer: string): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 }
 
-t.test("an answer in another protocol, or with a status that HTTP has not", async (t) => {
+t.test("an answer in another protocol, or with a status that HTTP does not have, is refused", async (t) => {
   const switching = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
   await t.rejects(boundedFetch(await serveRaw(t, switching), undefined, { idle: LONG }), {
     name: "NoAnswerError",
@@ -291,7 +294,7 @@ t.test("an answer in another protocol, or with a status that HTTP has not", asyn
   t.match(await boundedFetch(spoken, undefined, { idle: LONG }), { status: 500, statusText: "?]0;x?\xff" });
 });
 
-t.test("what is read twice, as the agent does", async (t) => {
+t.test("an answer can be read twice, as the agent does", async (t) => {
   const body = byteString(10);
   const url = await serve(t, (response) => response.end(body));
   const response = await boundedFetch(url, undefined, { idle: LONG });
@@ -299,7 +302,7 @@ t.test("what is read twice, as the agent does", async (t) => {
   t.ok(Buffer.from(await response.arrayBuffer()).equals(body));
 });
 
-t.test("what is not CBOR", async (t) => {
+t.test("answers that are not CBOR, or too complex, are refused", async (t) => {
   const html = await serve(t, (response) => response.end("<html>please log in</html>"));
   await t.rejects(boundedFetch(html, undefined, { idle: LONG }), { name: "FormatError" });
   // An array of 2^32 - 1 elements in five bytes, and arrays nested 1,000 deep.

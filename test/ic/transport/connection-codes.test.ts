@@ -2,7 +2,7 @@
 import t from "tap";
 import { codeOf, isLastingCode } from "../../../lib/ic/transport/connection-codes.ts";
 
-t.test("what another attempt would not fix", (t) => {
+t.test("errors that another attempt would not fix", (t) => {
   const lasting = [
     "ENOTFOUND",
     "SELF_SIGNED_CERT_IN_CHAIN",
@@ -20,7 +20,7 @@ t.test("what another attempt would not fix", (t) => {
   t.end();
 });
 
-t.test("an error's code, or that of what has caused it", (t) => {
+t.test("an error's code is its own or its cause's", (t) => {
   const coded = (code: string) => Object.assign(new Error(), { code });
   t.equal(codeOf(coded("A")), "A");
   t.equal(codeOf(new Error("", { cause: new Error("", { cause: coded("B") }) })), "B");

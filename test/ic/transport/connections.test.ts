@@ -111,7 +111,7 @@ function said(error: Error, url = network.url): string {
   return `${message}: ${advice}`;
 }
 
-t.test("one tunnel for many requests, with the login", async (t) => {
+t.test("one tunnel serves many requests, with the login", async (t) => {
   const proxy = await startProxy(t, tunnel);
   through(t, proxy.url.replace("//", "//us%40er:p%3Ass@"));
   const before = network.requests();
@@ -124,7 +124,7 @@ t.test("one tunnel for many requests, with the login", async (t) => {
   t.same(proxy.asked, [{ authority: new URL(network.url).host, authorization }]);
 });
 
-t.test("by the environment, except for what NO_PROXY has", async (t) => {
+t.test("the environment's proxy is used, except for hosts in NO_PROXY", async (t) => {
   const proxy = await startProxy(t, tunnel);
   const set = (env: Record<string, string>) => {
     for (const name of ["HTTPS_PROXY", "NO_PROXY"]) delete process.env[name];
@@ -165,7 +165,7 @@ t.test("without TLS the proxy gets the request itself", async (t) => {
   );
 });
 
-t.test("a proxy that says no, and what to do", async (t) => {
+t.test("when a proxy refuses, the error says what to do", async (t) => {
   const says =
     (head: string): Connected =>
     (socket) =>
@@ -223,7 +223,7 @@ t.test("a proxy that says no, and what to do", async (t) => {
   }
 });
 
-t.test("what comes through is not TLS, or by an authority that nobody knows", async (t) => {
+t.test("a tunnel without TLS, or with an unknown authority's certificate, is refused", async (t) => {
   const page = await startProxy(t, (socket) => {
     socket.write("HTTP/1.1 200 OK\r\n\r\n");
     socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\n\r\n<html>"));
@@ -247,7 +247,7 @@ t.test("what comes through is not TLS, or by an authority that nobody knows", as
   t.match(said(await failure(other.url)), /Hostname\/IP does not match .*its TLS certificate is not trusted/);
 });
 
-t.test("a proxy that is down, or none, or says half of something", async (t) => {
+t.test("a proxy that is down, is not a proxy, or sends half an answer", async (t) => {
   through(t, "http://127.0.0.1:1");
   const down = await failure();
   t.notOk(isHopeless(down), "it may be started soon");
@@ -272,36 +272,33 @@ t.test("a proxy that is down, or none, or says half of something", async (t) => 
   }
 });
 
-t.test(
-  "a proxy that keeps silent, or drips, ends with the request, and so does its connection",
-  async (t) => {
-    for (const connected of [
-      () => {},
-      (socket: Duplex) => {
-        // A header without an end.
-        socket.write("HTTP/1.1 200 OK\r\nx: ");
-        const timer = setInterval(() => socket.write("x"), 20);
-        socket.on("close", () => clearInterval(timer));
-      },
-    ] satisfies Connected[]) {
-      const proxy = await startProxy(t, connected);
-      through(t, proxy.url);
-      const error = await failure(network.url, 300);
-      t.match(error.message, /^no answer within 0\.3 s through the proxy http:\/\/127\.0\.0\.1:\d+$/);
-      while (proxy.open.size > 0) await new Promise(setImmediate);
-    }
-    // A tunnel to a gateway that does not answer is no better.
-    const silent = createTcpServer(() => {});
-    const port = await listen(t, silent);
-    const proxy = await startProxy(t, tunnel);
+t.test("a request through a silent or dripping proxy times out, and its connection is closed", async (t) => {
+  for (const connected of [
+    () => {},
+    (socket: Duplex) => {
+      // A header without an end.
+      socket.write("HTTP/1.1 200 OK\r\nx: ");
+      const timer = setInterval(() => socket.write("x"), 20);
+      socket.on("close", () => clearInterval(timer));
+    },
+  ] satisfies Connected[]) {
+    const proxy = await startProxy(t, connected);
     through(t, proxy.url);
-    t.match(
-      (await failure(`https://${HOST}:${port}`, 300)).message,
-      /^no answer within 0\.3 s through the proxy/,
-    );
+    const error = await failure(network.url, 300);
+    t.match(error.message, /^no answer within 0\.3 s through the proxy http:\/\/127\.0\.0\.1:\d+$/);
     while (proxy.open.size > 0) await new Promise(setImmediate);
-  },
-);
+  }
+  // A tunnel to a gateway that does not answer is no better.
+  const silent = createTcpServer(() => {});
+  const port = await listen(t, silent);
+  const proxy = await startProxy(t, tunnel);
+  through(t, proxy.url);
+  t.match(
+    (await failure(`https://${HOST}:${port}`, 300)).message,
+    /^no answer within 0\.3 s through the proxy/,
+  );
+  while (proxy.open.size > 0) await new Promise(setImmediate);
+});
 
 t.test("a proxy that speaks TLS itself", async (t) => {
   const secured = await authority.certify("localhost");

@@ -24,28 +24,25 @@ async function ask(port: number, agent: LargeReadsAgent, byte: number): Promise<
   return incoming as IncomingMessage;
 }
 
-t.test(
-  "answers that arrive at the same time, to readers who take their time, stay what they are",
-  async (t) => {
-    const port = await serve(t);
-    const agent = new LargeReadsAgent({ keepAlive: true });
-    t.teardown(() => agent.destroy());
-    const read = async (byte: number) => {
-      const incoming = await ask(port, agent, byte);
-      const parts: Buffer[] = [];
-      for await (const part of incoming) {
-        parts.push(part);
-        for (let i = 0; i < byte; i++) await letOthers();
-      }
-      return Buffer.concat(parts).equals(Buffer.alloc(BYTES, byte));
-    };
-    t.strictSame(await Promise.all([1, 2, 3, 4, 5].map(read)), [true, true, true, true, true]);
-    // Over the connections that were kept.
-    t.strictSame(await Promise.all([6, 7].map(read)), [true, true]);
-  },
-);
+t.test("answers that arrive at the same time keep their bytes, even for slow readers", async (t) => {
+  const port = await serve(t);
+  const agent = new LargeReadsAgent({ keepAlive: true });
+  t.teardown(() => agent.destroy());
+  const read = async (byte: number) => {
+    const incoming = await ask(port, agent, byte);
+    const parts: Buffer[] = [];
+    for await (const part of incoming) {
+      parts.push(part);
+      for (let i = 0; i < byte; i++) await letOthers();
+    }
+    return Buffer.concat(parts).equals(Buffer.alloc(BYTES, byte));
+  };
+  t.strictSame(await Promise.all([1, 2, 3, 4, 5].map(read)), [true, true, true, true, true]);
+  // Over the connections that were kept.
+  t.strictSame(await Promise.all([6, 7].map(read)), [true, true]);
+});
 
-t.test("a reader who stops again and again gets all of it", async (t) => {
+t.test("a reader that pauses again and again gets the whole answer", async (t) => {
   const port = await serve(t);
   const agent = new LargeReadsAgent({ keepAlive: true });
   t.teardown(() => agent.destroy());
@@ -60,7 +57,7 @@ t.test("a reader who stops again and again gets all of it", async (t) => {
   t.equal(length, BYTES);
 });
 
-t.test("what nobody takes yet is kept while others read", async (t) => {
+t.test("data that is not read yet is kept while others read", async (t) => {
   let connections = 0;
   const server = createTcpServer((socket) => {
     connections += 1;

@@ -7,7 +7,7 @@ import { temporaryDirectory } from "../../support/icfs.ts";
 
 const IC = new URL("https://icp-api.io");
 
-t.test("by the environment: by the network's protocol, small letters before capitals", (t) => {
+t.test("the environment's proxy goes by the network's protocol, lower case before upper case", (t) => {
   const chosen = (env: NodeJS.ProcessEnv, url = IC.href) => {
     const { proxy, because } = chooseProxy(new URL(url), env, undefined);
     return proxy === undefined ? because : `${proxy.url.origin} ${proxy.from}`;
@@ -29,7 +29,7 @@ t.test("by the environment: by the network's protocol, small letters before capi
   t.end();
 });
 
-t.test("by option: before the environment, but not for this host", (t) => {
+t.test("the option goes before the environment, but not for this host", (t) => {
   const option = proxyOption("http://o:1", true)!;
   const env = { HTTPS_PROXY: "http://a:1", NO_PROXY: "*" };
   t.equal(chooseProxy(IC, env, option).proxy, option);
@@ -40,7 +40,7 @@ t.test("by option: before the environment, but not for this host", (t) => {
   t.end();
 });
 
-t.test("what NO_PROXY has", (t) => {
+t.test("hosts that NO_PROXY matches, and hosts that it does not", (t) => {
   const has: Record<string, string[]> = {
     "https://a.example.com": [
       "*",
@@ -95,7 +95,7 @@ t.test("what NO_PROXY has", (t) => {
 const loginOf = ({ authorization }: ForwardProxy) =>
   authorization && Buffer.from(authorization.slice("Basic ".length), "base64").toString();
 
-t.test("a login, and where it may stand", async (t) => {
+t.test("a login may be in a file or the environment, but a password may not be in the option", async (t) => {
   const directory = await temporaryDirectory(t);
   const file = join(directory, "proxy");
   await writeFile(file, "http://us%40er:p%3Ass@proxy.example:3128\n", { mode: 0o600 });
@@ -125,7 +125,7 @@ t.test("a login, and where it may stand", async (t) => {
   t.throws(() => proxyOption(file, true), { message: /is not a proxy: use a URL such as/ });
 });
 
-t.test("what is not a proxy, without its login in the message", (t) => {
+t.test("an invalid proxy is refused, without its login in the message", (t) => {
   const wrong = [
     "",
     "http://",

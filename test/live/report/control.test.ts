@@ -40,7 +40,7 @@ function served(t: Test) {
   return { control, logged };
 }
 
-t.test("a directory that others have made is not used, by either side", async (t) => {
+t.test("neither the mount nor icfs status uses a directory that others control", async (t) => {
   const { runtime, directory } = await asNobody(t);
   const cases: Record<string, [make: () => Promise<unknown>, message: RegExp]> = {
     "another user's": [
@@ -85,7 +85,7 @@ t.test("a directory that others have made is not used, by either side", async (t
   }
 });
 
-t.test("what is asked is a socket of this user's", async (t) => {
+t.test("icfs status asks only a socket that belongs to this user", async (t) => {
   const { directory } = await asNobody(t);
   await mkdir(directory, { mode: 0o700 });
   await chown(directory, NOBODY, NOBODY);
@@ -102,7 +102,7 @@ t.test("what is asked is a socket of this user's", async (t) => {
   t.same(await askStatus(mount), {});
 });
 
-t.test("a path that a socket can just have is not too long while it is made", async (t) => {
+t.test("the longest path that a socket can have works", async (t) => {
   const { runtime } = await asNobody(t);
   const MOST_BYTES = 107;
   const long = join(runtime, "x".repeat(MOST_BYTES - `${runtime}//icfs/0-77.sock`.length));
@@ -118,7 +118,7 @@ t.test("a path that a socket can just have is not too long while it is made", as
   t.match(await askStatus(mount), status);
 });
 
-t.test("it takes the place of a dead one's socket, and leaves that of a later mount", async (t) => {
+t.test("a mount replaces the socket of a dead mount, and leaves that of a later mount alone", async (t) => {
   const { directory } = await asNobody(t);
   await mkdir(directory, { mode: 0o700 });
   const socket = join(directory, "0-77.sock");

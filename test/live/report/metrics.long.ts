@@ -149,7 +149,7 @@ async function unmount(mount: Mounted): Promise<void> {
   );
 }
 
-t.test("what is scraped is what icfs status says, and grows as it is read", async (t) => {
+t.test("metrics match icfs status, and grow as files are read", async (t) => {
   await c.publish({ "a secret name": randomBytes(MiB), other: randomBytes(2 * MiB) });
   // Without refreshes the age of the proof only grows.
   const mount = await c.mount("--ready", "hydrated", "--refresh", "0", "--metrics", "127.0.0.1:0");
@@ -187,7 +187,7 @@ t.test("what is scraped is what icfs status says, and grows as it is read", asyn
   t.notMatch(await (await fetch(await urlOf(mount))).text(), /secret/, "no file's name is told");
 });
 
-t.test("/metrics alone, and only to be read, until the mount ends", async (t) => {
+t.test("only /metrics is served, read-only, until the mount ends", async (t) => {
   await c.publish({ file: "file\n" });
   const mount = await c.mount("--metrics", ":0", "--max-cache-size", "0", "--prefetch", "none");
   const url = await urlOf(mount);
@@ -212,7 +212,7 @@ t.test("/metrics alone, and only to be read, until the mount ends", async (t) =>
   await unmount(mount);
 });
 
-t.test("an outage is seen, and hundreds of reads that fail are a few lines in the log", async (t) => {
+t.test("an outage shows in the metrics, and hundreds of failed reads take a few lines of log", async (t) => {
   await c.publish({ read: randomBytes(MiB), cold: randomBytes(12 * MiB) });
   const mount = await c.mount("--prefetch", "none", "--read-timeout", "2", "--metrics", "0");
   const read = (name: string) => sh("cat", mount.at(name));
@@ -238,7 +238,7 @@ t.test("an outage is seen, and hundreds of reads that fail are a few lines in th
   t.match(log, / warn the network does not answer /);
 });
 
-t.test("what happens again and again is written three times, and then counted", async (t) => {
+t.test("a recurring message is logged three times and then counted", async (t) => {
   await c.publish({ file: randomBytes(20 * MiB) });
   const warm = await c.mount("--ready", "hydrated", "--metrics", "0");
   await unmount(warm);
@@ -255,7 +255,7 @@ t.test("what happens again and again is written three times, and then counted", 
   t.match(lines[3], new RegExp(` warn ${corrupt - 3} more like this in the last \\d+ s: disk cache: chunk `));
 });
 
-t.test("where it cannot listen, nothing is mounted", async (t) => {
+t.test("when the metrics address is unavailable, nothing is mounted", async (t) => {
   await c.publish({ file: "file\n" });
   const other = createServer().listen(0, "127.0.0.1");
   await once(other, "listening");
@@ -282,7 +282,7 @@ t.test("where it cannot listen, nothing is mounted", async (t) => {
   }
 });
 
-t.test("what is not an address is wrong usage", async (t) => {
+t.test("an invalid address is a usage error", async (t) => {
   const env = cleanEnvironment(await temporaryDirectory(t));
   const args = ["mount", "oeagv-5qaaa-aaaah-aar4q-cai", "/mnt"];
   const wrong = [
@@ -319,7 +319,7 @@ t.test("what is not an address is wrong usage", async (t) => {
   t.match(failed, { code: 2, stdout: "", stderr: reason }, "in the environment");
 });
 
-t.test("a mount of a channel says which, and by which record", async (t) => {
+t.test("the metrics of a channel's mount give the channel and the record's serial number", async (t) => {
   await c.publish({ file: "file\n" });
   const mount = await c.mount();
   const status = { ...(await mount.status()), channel: "stable", serial: 7 };
@@ -329,7 +329,7 @@ t.test("a mount of a channel says which, and by which record", async (t) => {
   t.equal(values.get("icfs_release"), status.release);
 });
 
-t.test("what a directory is called cannot forge a metric", async (t) => {
+t.test("the name of a mountpoint cannot forge a metric", async (t) => {
   await c.publish({ file: "file\n" });
   const status = await (await c.mount()).status();
   const mountpoint = '/srv/a"} 1\nicfs_release{x="\\';

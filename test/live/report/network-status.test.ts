@@ -4,7 +4,7 @@ import { resolveNetwork } from "../../../lib/ic/network.ts";
 import { useConnections } from "../../../lib/ic/transport/connections.ts";
 import { networkStatusOf } from "../../../lib/live/report/network-status.ts";
 
-t.test("the proxy, without its login", async (t) => {
+t.test("the proxy is shown without its credentials", async (t) => {
   const proxyOf = (url: string) =>
     networkStatusOf({ network: resolveNetwork(url), rootKey: new Uint8Array() }, undefined).proxy;
   t.teardown(() => useConnections({}, false));

@@ -33,7 +33,7 @@ interface Dashboard {
   readonly templating: { readonly list: readonly { readonly name: string }[] };
 }
 
-t.test("it reads the configuration, scrapes the mount, and evaluates every rule", async (t) => {
+t.test("Prometheus reads the configuration, scrapes the mount and evaluates every rule", async (t) => {
   const c = await startMountable(t);
   await c.publish({ "pxelinux.0": "loader\n" });
   const metrics = `127.0.0.1:${await freePort()}`;

@@ -22,7 +22,7 @@ const release = {
 };
 const statistics = { hits: 1, diskHits: 2, misses: 3 } as Parameters<typeof writeStatistics>[2];
 
-t.test("a file is replaced, a pipe is written to", async (t) => {
+t.test("a regular file is replaced, and a pipe is written to", async (t) => {
   const directory = await temporaryDirectory(t);
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
@@ -54,7 +54,7 @@ t.test("a file is replaced, a pipe is written to", async (t) => {
   t.equal(warnings.length, 2);
 });
 
-t.test("what somebody else has put beside it is not written to", async (t) => {
+t.test("a symlink that somebody else has put beside the file is not followed", async (t) => {
   const directory = await temporaryDirectory(t);
   const victim = join(directory, "victim");
   writeFileSync(victim, "mine");

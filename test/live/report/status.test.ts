@@ -10,7 +10,7 @@ import { startMountable } from "../../support/mountable.ts";
 const MiB = 1024 * 1024;
 const { version } = JSON.parse(await readFile(new URL("../../../package.json", import.meta.url), "utf8"));
 
-t.test("release, proof, tiers, what was fetched, errors, queue, last error", async (t) => {
+t.test("status shows release, proof, tiers, fetched data, errors, queue and last error", async (t) => {
   const c = await startMountable(t);
   await c.publish({ first: randomBytes(MiB), second: randomBytes(2 * MiB) });
   // Long enough for the file that must be read, and not too long to wait for the one that cannot be read.

@@ -65,7 +65,7 @@ const status = (more: object = {}, bytesVerified = 0) =>
   }) as unknown as MountStatus;
 const hydration = (bytesDone: number) => ({ files: 2, bytes: 1000, filesDone: 0, bytesDone });
 
-t.test("in a line", (t) => {
+t.test("the status in one line", (t) => {
   t.equal(statusLine(undefined), "asking the network for the newest release");
   t.equal(statusLine(status()), `release 3 of ${ID} at /srv/tftp`);
   const channels = [
@@ -91,7 +91,7 @@ t.test("in a line", (t) => {
   t.end();
 });
 
-t.test("the address is taken once, and by nobody else", (t) => {
+t.test("NOTIFY_SOCKET is read once and removed from the environment", (t) => {
   process.env.NOTIFY_SOCKET = "/run/notify";
   t.equal(takeNotifySocket(), "/run/notify");
   t.equal(takeNotifySocket(), undefined);
@@ -101,7 +101,7 @@ t.test("the address is taken once, and by nobody else", (t) => {
   t.end();
 });
 
-t.test("what is new, in order, and more time for a start that gets on", async (t) => {
+t.test("changes are sent in order, and a start that makes progress gets more time", async (t) => {
   const { socket, told } = await listen(t);
   const lines: string[] = [];
   const manager = new ServiceManager(
@@ -141,7 +141,7 @@ t.test("what is new, in order, and more time for a start that gets on", async (t
   t.same(lines, []);
 });
 
-t.test("one that is slow to listen is told how it is by then, not all that has been", async (t) => {
+t.test("a slow service manager gets the current status, not every earlier one", async (t) => {
   const { socket, told } = await listen(t);
   const manager = new ServiceManager(
     socket,
@@ -164,7 +164,7 @@ t.test("one that is slow to listen is told how it is by then, not all that has b
   t.equal(told.length, 3);
 });
 
-t.test("nobody listens: the log says so, and all goes on", async (t) => {
+t.test("when nobody listens, a warning is logged and nothing fails", async (t) => {
   const lines: string[] = [];
   const manager = new ServiceManager(
     join(await temporaryDirectory(t), "nobody"),
@@ -176,7 +176,7 @@ t.test("nobody listens: the log says so, and all goes on", async (t) => {
 });
 
 t.test(
-  "icfs mount --foreground: ready when it is live, and what it runs does not speak for it",
+  "icfs mount --foreground reports when it is ready, and its children do not get NOTIFY_SOCKET",
   async (t) => {
     const c = await startMountable(t);
     await c.publish({ "pxelinux.0": "loader\n" });

@@ -11,7 +11,7 @@ function target(host: string | undefined, url: string) {
   return [canister && Principal.fromUint8Array(canister).toText(), rest];
 }
 
-t.test("the first label of the host, below any domain", async (t) => {
+t.test("the canister is the first label of the host, below any domain", async (t) => {
   for (const host of [`${ID}.localhost:4943`, `${ID}.icp0.io`, ID, `${ID.toUpperCase()}.Boot.Example`])
     t.strictSame(target(host, "/a%20b?c=d"), [ID, "/a%20b?c=d"], host);
   t.strictSame(
@@ -21,7 +21,7 @@ t.test("the first label of the host, below any domain", async (t) => {
   );
 });
 
-t.test("the query, where the host names none", async (t) => {
+t.test("the canister is taken from the query when the host names none", async (t) => {
   for (const host of ["127.0.0.1:4943", "localhost", "[::1]:80", "boot.example", undefined]) {
     t.strictSame(target(host, `/x?a=b&canisterId=${ID}`), [ID, `/x?a=b&canisterId=${ID}`], `${host}`);
     t.strictSame(target(host, "/x?canister=y"), [undefined, "/x?canister=y"]);
@@ -32,12 +32,12 @@ t.test("the query, where the host names none", async (t) => {
   t.strictSame(target(`${ID.replace("oeagv", "oeagw")}.localhost`, "/"), [undefined, "/"]);
 });
 
-t.test("the whole URL in the request line counts more than Host", async (t) => {
+t.test("an absolute URL in the request line takes precedence over Host", async (t) => {
   t.strictSame(target("proxy.example", `http://${ID}.localhost:80/a`), [ID, "/a"]);
   t.strictSame(target("proxy.example", `http://${ID}.localhost`), [ID, "/"]);
 });
 
-t.test("what makes no sense, and what is not offered", async (t) => {
+t.test("invalid paths and raw hosts are refused", async (t) => {
   t.throws(() => target(`${ID}.localhost`, "*"), /is not a path/);
   t.throws(() => target(`${ID}.raw.icp0.io`, "/"), /verified answers only/);
 });

@@ -35,7 +35,7 @@ async function certify(...paths: CertifiedPath[]): Promise<Site> {
   return site;
 }
 
-t.test("a certified answer, by whatever host names the canister", async (t) => {
+t.test("a certified answer is served at any host that names the canister", async (t) => {
   const hello = text("hello", 200, [
     ["ETag", '"1"'],
     ["Cache-Control", "max-age=5"],
@@ -66,7 +66,7 @@ t.test("a certified answer, by whatever host names the canister", async (t) => {
   t.match(await get(`http://${HOST}/hello`), { status: 200 }, "the whole URL in the request line");
 });
 
-t.test("the API is where it was", async (t) => {
+t.test("the API stays at its paths, and a host that names no canister has no other pages", async (t) => {
   t.match(await get("/api/v2/status"), { status: 200, headers: { "content-type": "application/cbor" } });
   const found = await ask(url, new URL(url).host, "/nothing");
   t.match(found, { status: 404, headers: { "content-type": "text/plain; charset=utf-8" } });
@@ -90,7 +90,7 @@ t.test("only certified headers reach clients", async (t) => {
   t.match(received, { status: 200, headers: { "set-cookie": undefined, "content-type": undefined } });
 });
 
-t.test("what belongs to a connection does not reach clients, certified or not", async (t) => {
+t.test("connection headers do not reach clients, whether certified or not", async (t) => {
   const odd = text("odd", 200, [
     ["Transfer-Encoding", "chunked"],
     ["Connection", "x"],
@@ -104,7 +104,7 @@ t.test("what belongs to a connection does not reach clients, certified or not", 
   t.equal(body.toString(), "odd");
 });
 
-t.test("HEAD is as GET, without a body", async (t) => {
+t.test("HEAD is answered like GET, without a body", async (t) => {
   const hello = text("hello");
   const site = await certify({ path: "/hello", answer: hello });
   await certifier.answer("HEAD /hello", site.proved("/hello", hello));
@@ -115,7 +115,7 @@ t.test("HEAD is as GET, without a body", async (t) => {
   );
 });
 
-t.test("If-None-Match and Range reach the canister, 304 and 206 the client", async (t) => {
+t.test("If-None-Match and Range reach the canister, and 304 and 206 reach the client", async (t) => {
   const same: HttpAnswer = { status: 304, headers: [["ETag", '"1"']], body: Buffer.alloc(0) };
   const piece: HttpAnswer = {
     status: 206,
@@ -134,7 +134,7 @@ t.test("If-None-Match and Range reach the canister, 304 and 206 the client", asy
   );
 });
 
-t.test("other methods, with a body; and update calls where the canister wants them", async (t) => {
+t.test("other methods pass on a body, and become update calls if the canister requests it", async (t) => {
   const body = randomBytes(1000);
   await certifier.answer("POST /form", text(""), { upgrade: [true] });
   await certifier.answer("UPDATE /form", text("taken", 201));
@@ -153,7 +153,7 @@ t.test("other methods, with a body; and update calls where the canister wants th
   t.equal(large.status, 413);
 });
 
-t.test("it is said to be without certification, and that is certified", async (t) => {
+t.test("an answer is served if it is certified to need no certification", async (t) => {
   const free = text("free", 200, [
     ["X-Free", "1"],
     ["IC-CertificateExpression", NOTHING_CERTIFIED],
@@ -164,7 +164,7 @@ t.test("it is said to be without certification, and that is certified", async (t
 });
 
 t.test(
-  "a file in parts, by a streaming strategy: four are verified with it, of more nothing is",
+  "with a streaming strategy, up to four further parts are verified, and longer files are not",
   async (t) => {
     const whole = text("abcde");
     const site = await certify({ path: "/parts", answer: whole });
@@ -187,7 +187,7 @@ t.test(
   },
 );
 
-t.test("a canister that certifies wrongly gets the error page", async (t) => {
+t.test("a wrongly certified answer is replaced by the error page", async (t) => {
   const good = text("good");
   const found = text("found");
   const missing = text("not here", 404);
@@ -263,7 +263,7 @@ async function certificatesElsewhere(t: Test, site: Site, good: HttpAnswer) {
   };
 }
 
-t.test("what is not a canister's answer", async (t) => {
+t.test("requests that get no answer from a canister get an error status", async (t) => {
   t.equal((await ask(url, "rrkah-fqaaa-aaaaa-aaaaq-cai.localhost", "/")).status, 404, "no such canister");
   const trapped = await get("/no-answer");
   t.match(

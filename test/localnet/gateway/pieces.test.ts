@@ -112,7 +112,7 @@ const piece = (begin: number, end: number, total = FILE.length): Piece => ({
   body: FILE.subarray(begin, end + 1),
 });
 
-t.test("pieces become one answer, whose length is known at once", async (t) => {
+t.test("pieces are joined into one answer, whose length is known from the start", async (t) => {
   const { ask, asked } = await serve(t, (from = 0) => piece(from, Math.min(from + 2, 9)));
   const { status, headers, body, complete } = await ask();
   t.match({ status, body: body.toString(), complete }, { status: 200, body: "abcdefghij", complete: true });
@@ -121,18 +121,18 @@ t.test("pieces become one answer, whose length is known at once", async (t) => {
   t.strictSame(asked, [undefined, "bytes=3-", "bytes=6-", "bytes=9-"]);
 });
 
-t.test("pieces that overlap", async (t) => {
+t.test("overlapping pieces", async (t) => {
   const { ask } = await serve(t, (from = 0) => piece(Math.max(0, from - 2), Math.min(from + 1, 9)));
   t.equal((await ask()).body.toString(), "abcdefghij");
 });
 
-t.test("a first piece that is all of it", async (t) => {
+t.test("a first piece that is the whole file", async (t) => {
   const { ask, asked } = await serve(t, () => piece(0, 9));
   t.match({ ...(await ask()) }, { status: 200, body: FILE });
   t.equal(asked.length, 1);
 });
 
-t.test("HEAD asks for no more than the first piece", async (t) => {
+t.test("HEAD requests only the first piece", async (t) => {
   const { ask, asked } = await serve(t, () => piece(0, 2));
   const { status, headers, body } = await ask({ method: "HEAD" });
   t.match(
@@ -142,7 +142,7 @@ t.test("HEAD asks for no more than the first piece", async (t) => {
   t.equal(asked.length, 1);
 });
 
-t.test("who asks for a range gets that piece as it is", async (t) => {
+t.test("a request for a range gets that piece unchanged", async (t) => {
   const { ask, asked } = await serve(t, () => piece(3, 5));
   const { status, headers, body } = await ask({ headers: { Range: "bytes=3-5" } });
   t.match({ status, body: body.toString() }, { status: 206, body: "def" });
@@ -150,7 +150,7 @@ t.test("who asks for a range gets that piece as it is", async (t) => {
   t.strictSame(asked, ["bytes=3-5"]);
 });
 
-t.test("a first piece that cannot be one", async (t) => {
+t.test("an invalid first piece", async (t) => {
   const wrong: Record<string, Piece> = {
     "not the first": piece(1, 3),
     "without a range": { range: undefined, body: FILE },
@@ -167,7 +167,7 @@ t.test("a first piece that cannot be one", async (t) => {
   }
 });
 
-t.test("a later piece that is wrong ends the answer before its end", async (t) => {
+t.test("a wrong later piece cuts the answer short", async (t) => {
   const tampered = certified.map(
     ([name, value]): Header => [name, value.replace(/tree=:.*/, "tree=:AAAA:, version=2")],
   );
@@ -187,7 +187,7 @@ t.test("a later piece that is wrong ends the answer before its end", async (t) =
   }
 });
 
-t.test("a call that fails ends it too, and is said", async (t) => {
+t.test("a failed call also cuts the answer short, and is logged", async (t) => {
   const { ask, log } = await serve(t, (from) => {
     if (from !== undefined) throw new Error("the network is gone");
     return piece(0, 2);
@@ -231,7 +231,7 @@ async function silence(asked: readonly unknown[]): Promise<void> {
   }
 }
 
-t.test("who does not read makes the gateway wait, and who goes away ends its asking", async (t) => {
+t.test("the gateway requests no more pieces when a client stops reading or disconnects", async (t) => {
   const count = 200;
   const { url, asked } = await serve(t, mebibyte(count));
   const incoming = await begun(url);

@@ -19,7 +19,7 @@ const SWITCHES = 100;
 
 t.setTimeout(1_800_000);
 
-t.test("each download is of one release", async (t) => {
+t.test("each download contains a single release", async (t) => {
   const c = await startCanister(t);
   const host = `${c.canister}.localhost`;
   const tree = join(c.directory, "tree");

@@ -7,7 +7,7 @@ import { ask } from "../../support/web.ts";
 
 const MINUTE_NS = 60_000_000_000n;
 
-t.test("for five minutes before and after", async (t) => {
+t.test("an answer is valid for five minutes before and after the time of its certificate", async (t) => {
   const { canister, url, rootKey, actor, answer } = await startCertifier(t);
   const body = Buffer.from("hello");
   const hello = { status: 200, headers: [["Content-Type", "text/plain"]] as Header[], body };
@@ -37,7 +37,7 @@ t.test("for five minutes before and after", async (t) => {
   await t.rejects(at(0n, otherKey), /failed verification/);
 });
 
-t.test("what is not an HTTP response", async (t) => {
+t.test("an answer that is not an HTTP response is refused", async (t) => {
   const request = { method: "GET", url: "/", headers: [], body: new Uint8Array() };
   const asked = queryHttp(async () => Buffer.from("DIDL\0\0"), new Uint8Array(), request);
   await t.rejects(asked, /is not an HTTP response/);

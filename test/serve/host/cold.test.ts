@@ -99,7 +99,7 @@ async function open(t: Test): Promise<CacheHost> {
 }
 
 step(
-  "its first release: who comes before it is there waits, and the network gives each chunk once",
+  "hosts that ask early wait for the first release, and the network gives each chunk once",
   async (test) => {
     const hashes = await publishHeld();
     const proof = fetch(`${server.url}/.icfs/release`);
@@ -128,7 +128,7 @@ step(
   },
 );
 
-step("the next release, likewise", async (t) => {
+step("hosts wait for the next release too, and the network gives each chunk once", async (t) => {
   const hashes = await publishHeld();
   host!.refresh();
   await eventually("it is being fetched", () => host!.status(server.status()).next?.state === "hydrating");
@@ -143,7 +143,7 @@ step("the next release, likewise", async (t) => {
   );
 });
 
-step("when it ends, nobody waits any more", async (t) => {
+step("when the server closes, all waiting requests are answered", async (t) => {
   const hashes = await publishHeld();
   host!.refresh();
   await eventually("it is being fetched", () => host!.status(server.status()).next?.state === "hydrating");

@@ -25,7 +25,7 @@ async function connected(t: Test, url: string, said: string): Promise<Socket> {
   return socket.pause();
 }
 
-t.test("who reads nothing, and who never ends a request, keep nobody waiting for long", async (t) => {
+t.test("clients that read nothing or never end a request keep nobody waiting for long", async (t) => {
   // Memory for two chunks, for all clients.
   const { url, process } = await startServe(t, c, "--memory", "2");
   const sockets: Socket[] = [];
@@ -40,7 +40,7 @@ t.test("who reads nothing, and who never ends a request, keep nobody waiting for
   process.kill("SIGTERM");
 });
 
-t.test("a tree of them: what is after asks only the one before it", async (t) => {
+t.test("in a chain of servers, each asks only the one before it", async (t) => {
   const first = await startServe(t, c);
   const key = ["--root-key", Buffer.from(c.rootKey).toString("hex")];
   const own = (name: string) => ["--cache-dir", `${c.directory}/${name}`];
@@ -54,7 +54,7 @@ t.test("a tree of them: what is after asks only the one before it", async (t) =>
   t.equal(said.code, 0, said.stderr);
 });
 
-t.test("what does not fit is not served", async (t) => {
+t.test("a release that does not fit the cache is not served", async (t) => {
   const ended = startServe(t, c, "--max-cache-size", "8MiB", "--cache-dir", `${c.directory}/small`);
   await t.rejects(ended, { message: /ended with 1: .*not all of release 1 can be kept/s });
 });

@@ -22,7 +22,7 @@ await c.publish({ "pxelinux.0": "loader\n" });
 await c.publish({ large });
 const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
-step("what was altered on the disk is never served, and fetched again", async (t) => {
+step("chunks that were altered on disk are never served, and are fetched again", async (t) => {
   // The memory is so small that chunks are read from the disk.
   const small = await startServe(t, c, "--memory", "1");
   const hash = sha(large.subarray(MiB, 2 * MiB));
@@ -42,7 +42,7 @@ step("what was altered on the disk is never served, and fetched again", async (t
   t.equal((await fetch(`${small.url}/.icfs/chunk/${hash}`)).status, 404);
 });
 
-step("a download that runs while another release goes live is of one release", async (t) => {
+step("a download gets one release, even if another goes live meanwhile", async (t) => {
   const other = await startServe(t, c, "--quiet", "0", "--refresh", "0");
   const answer = await fetch(`${other.url}/large`);
   const reader = answer.body!.getReader();
@@ -67,7 +67,7 @@ step("a download that runs while another release goes live is of one release", a
   t.same(decodeHeaders(Buffer.from(await headers.arrayBuffer())), await c.source().headers(2, 2));
 });
 
-step("who says that no more will come is answered to the end", async (t) => {
+step("a client that closes its side of the connection is answered to the end", async (t) => {
   const { url } = await startServe(t, c, "--refresh", "0", "--memory", "1");
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
   socket.end("GET /large HTTP/1.0\r\n\r\n");
@@ -78,7 +78,7 @@ step("who says that no more will come is answered to the end", async (t) => {
   t.equal(sha(answer.subarray(answer.indexOf("\r\n\r\n") + 4)), sha(Buffer.from(whole)));
 });
 
-step("icfs status lists it, for people and for scripts", async (t) => {
+step("icfs status lists the server, for people and for scripts", async (t) => {
   const served = await startServe(t, c, "--refresh", "0");
   const { pid } = served.process;
   const listed = async () => {
@@ -103,7 +103,7 @@ step("icfs status lists it, for people and for scripts", async (t) => {
   t.notMatch(stderr, new RegExp(`serve-${killed.process.pid}\\b`), "one that was killed has gone as well");
 });
 
-step("it ends gracefully", async (t) => {
+step("the server ends gracefully: answers under way are finished", async (t) => {
   const served = await startServe(t, c);
   const { port } = new URL(served.url);
   const socket = connect(Number(port), "127.0.0.1");
@@ -125,7 +125,7 @@ step("it ends gracefully", async (t) => {
   t.equal(await served.ended, 0);
 });
 
-step("without the network, from what is kept", async (t) => {
+step("without the network, the kept release is served", async (t) => {
   c.proxy.down = true;
   const offline = await startServe(t, c, "--max-stale", "1d");
   t.match(offline.said, { warning: /what was kept on this host/ });

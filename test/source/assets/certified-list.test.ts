@@ -27,7 +27,7 @@ const list = new CertifiedList(
 );
 const certificateOf = (data: Uint8Array, of = canister) => Buffer.from(certify({ canister: of, data, root }));
 
-t.test("a tree is believed when it is the one that is certified, of this canister", async (t) => {
+t.test("a tree is accepted only if this canister's certificate certifies it", async (t) => {
   const { tree, hash } = treeWith("content");
   const { hashes } = await list.verified({ certificate: certificateOf(hash), tree }, "fresh");
   t.strictSame([...hashes], [["/file", sha256("content")]]);
@@ -50,7 +50,7 @@ t.test("a tree is believed when it is the one that is certified, of this caniste
   await refused(certificateOf(others.hash), others.tree, /certifies HTTP responses only/);
 });
 
-t.test("before anything is stored there is nothing, and nothing is certified", async (t) => {
+t.test("an empty tree with empty certified data is an empty list", async (t) => {
   const tree = Buffer.from(Cbor.encode([0] as never));
   const { hashes } = await list.verified({ certificate: certificateOf(new Uint8Array()), tree }, "fresh");
   t.equal(hashes.size, 0);

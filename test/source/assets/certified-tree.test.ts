@@ -26,7 +26,7 @@ function forked(nodes: readonly Node[]): Node {
   return [1, forked(nodes.slice(0, middle)), forked(nodes.slice(middle))];
 }
 
-t.test("root and assets, for any", async (t) => {
+t.test("the walk finds the root hash and the assets of any tree", async (t) => {
   const keys = fc.uniqueArray(fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }), {
     maxLength: 50,
   });
@@ -50,7 +50,7 @@ t.test("root and assets, for any", async (t) => {
   );
 });
 
-t.test("nothing, other things, and what is not a tree", async (t) => {
+t.test("trees without assets have no hashes, and bytes that are not a tree are refused", async (t) => {
   t.match(atOnce(walkingTree(encode([0]))), { isEmpty: true, hashes: undefined });
   const other = atOnce(walkingTree(encode([2, utf8("http_expr"), [0]])));
   t.match(other, { isEmpty: false, hashes: undefined });

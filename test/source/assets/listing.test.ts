@@ -29,14 +29,14 @@ function paging(keys: () => readonly string[], after: (pages: number) => void = 
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `/${String(i).padStart(6, "0")}`);
 
-t.test("any number of assets", async (t) => {
+t.test("a list of any length is read to the end", async (t) => {
   for (const count of [0, 1, 2, 99, 100, 101, 199, 200, 298, 1000, 1234]) {
     const found = await listAll(paging(() => names(count)));
     t.same(found.map(({ key }) => key).sort(), names(count), `${count} assets`);
   }
 });
 
-t.test("an asset is deleted between two pages: none of the others is missed", async (t) => {
+t.test("when an asset is deleted between two pages, no other asset is missed", async (t) => {
   let keys = names(250);
   const call = paging(
     () => keys,
@@ -47,7 +47,7 @@ t.test("an asset is deleted between two pages: none of the others is missed", as
   t.same((await listAll(call)).map(({ key }) => key).sort(), keys);
 });
 
-t.test("a list that never stays the same is an error", async (t) => {
+t.test("a list that keeps changing is an error", async (t) => {
   let keys = names(250);
   const call = paging(
     () => keys,
@@ -58,7 +58,7 @@ t.test("a list that never stays the same is an error", async (t) => {
   await t.rejects(listAll(call), { message: /^its list changes while it is read/ });
 });
 
-t.test("who gives a few assets at a time is not asked a thousand times", async (t) => {
+t.test("a canister that lists few assets at a time is given up after a few pages", async (t) => {
   for (const most of [2, 3, 10]) {
     let asked = 0;
     const call = paging(
@@ -73,7 +73,7 @@ t.test("who gives a few assets at a time is not asked a thousand times", async (
   }
 });
 
-t.test("a few assets, and another one while they are listed", async (t) => {
+t.test("assets that are added while a short list is read are found", async (t) => {
   let keys = names(3);
   const call = paging(
     () => keys,

@@ -10,7 +10,7 @@ import { contentOf, fileAt, filesIn, piecesInMemory, sourceOf } from "../../supp
 const MiB = 1024 * 1024;
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
-t.test("a canister in which nothing was ever stored", async (t) => {
+t.test("a canister in which nothing was ever stored has an empty, certified tree", async (t) => {
   const c = await startAssets(t);
   const { source } = await sourceOf(c);
   t.equal(source.kind, "assets");
@@ -19,7 +19,7 @@ t.test("a canister in which nothing was ever stored", async (t) => {
   t.same(filesIn(await source.tree(release)), []);
 });
 
-t.test("keys, aliases and encodings", async (t) => {
+t.test("keys become paths, encodings are decoded, and impossible keys are left out", async (t) => {
   const c = await startAssets(t);
   const text = Buffer.from("some text\n");
   const large = randomBytes(3 * MiB + 5);
@@ -77,7 +77,7 @@ t.test("keys, aliases and encodings", async (t) => {
   t.equal(leftOut.length, 4);
 });
 
-t.test("pieces of any size, and a file is handed over only when all of it is right", async (t) => {
+t.test("a file in pieces of any size is read, and handed over only when all of it verifies", async (t) => {
   const c = await startAssets(t);
   const large = randomBytes(4 * MiB + 11);
   await c.store("/uneven", large, { chunkBytes: [1, 1_500_000, 7, 900_000, 1_200_000] });
@@ -137,7 +137,7 @@ t.test("a file that has been read once is fetched again chunk by chunk, each che
   );
 });
 
-t.test("an asset that is replaced: the old one is no longer available, the new one is", async (t) => {
+t.test("when an asset is replaced, the old one is no longer available, and the new one is", async (t) => {
   const c = await startAssets(t);
   await c.store("/file", Buffer.alloc(2_500_000, 1));
   const { source } = await sourceOf(c);
@@ -150,7 +150,7 @@ t.test("an asset that is replaced: the old one is no longer available, the new o
   t.ok((await contentOf(source, await source.tree(second), "file")).equals(Buffer.alloc(2_500_000, 2)));
 });
 
-t.test("pages of a hundred, and older canisters, which give all at once and again", async (t) => {
+t.test("lists are read in pages of a hundred, and from older canisters all at once", async (t) => {
   const c = await startAssets(t);
   const count = 1234;
   await c.storeAll(Array.from({ length: count }, (_, i) => [`/many/${i}`, Buffer.from(String(i))] as const));
@@ -163,7 +163,7 @@ t.test("pages of a hundred, and older canisters, which give all at once and agai
   }
 });
 
-t.test("where the tree does not fit a reply the list is read through consensus", async (t) => {
+t.test("a list whose tree does not fit a reply is read through consensus", async (t) => {
   const c = await startAssets(t);
   await c.store("/file", Buffer.from("content"));
   await c.padTree(3 * MiB + 1000);
@@ -182,18 +182,21 @@ t.test("where the tree does not fit a reply the list is read through consensus",
   t.ok(proxy.calls > calls);
 });
 
-t.test("what certifies nothing of its assets is refused, unless by consensus", async (t) => {
-  const c = await startAssets(t);
-  await c.store("/file", Buffer.from("content"));
-  await c.withoutHttpAssets(true);
-  const { source } = await sourceOf(c);
-  await t.rejects(source.newest(), { name: "VerificationError", message: /--trust replicated/ });
-  const replicated = (await sourceOf(c, { trust: "replicated" })).source;
-  const tree = await replicated.tree(await replicated.newest());
-  t.equal(String(await contentOf(replicated, tree, "file")), "content");
-});
+t.test(
+  "a canister that certifies nothing of its assets is refused, unless read through consensus",
+  async (t) => {
+    const c = await startAssets(t);
+    await c.store("/file", Buffer.from("content"));
+    await c.withoutHttpAssets(true);
+    const { source } = await sourceOf(c);
+    await t.rejects(source.newest(), { name: "VerificationError", message: /--trust replicated/ });
+    const replicated = (await sourceOf(c, { trust: "replicated" })).source;
+    const tree = await replicated.tree(await replicated.newest());
+    t.equal(String(await contentOf(replicated, tree, "file")), "content");
+  },
+);
 
-t.test("a gateway that lies", async (t) => {
+t.test("a gateway's altered answers are refused", async (t) => {
   const c = await startAssets(t);
   await c.store("/file", Buffer.from("content"));
   const proxy = await startFaultProxy(t, c.url);
@@ -202,45 +205,42 @@ t.test("a gateway that lies", async (t) => {
   for (let i = 0; i < 20; i++) await t.rejects(source.newest());
 });
 
-t.test(
-  "what was kept: certified again, whole files verified again, decoded ones not decoded again",
-  async (t) => {
-    const c = await startAssets(t);
-    const large = randomBytes(2 * MiB + 5);
-    await c.store("/plain", large);
-    await c.store("/gzip", gzipSync(large), { encoding: "gzip" });
-    const pieces = piecesInMemory();
-    const { source } = await sourceOf(c);
-    const release = await source.newest();
-    const tree = await source.tree(release, pieces);
-    await contentOf(source, tree, "plain");
-    const evidence = (await source.evidence(release))!;
-    const open = async () => (await sourceOf(c, { kind: "assets", offline: true })).source;
+t.test("kept releases and files are verified again, and decoded files are not decoded again", async (t) => {
+  const c = await startAssets(t);
+  const large = randomBytes(2 * MiB + 5);
+  await c.store("/plain", large);
+  await c.store("/gzip", gzipSync(large), { encoding: "gzip" });
+  const pieces = piecesInMemory();
+  const { source } = await sourceOf(c);
+  const release = await source.newest();
+  const tree = await source.tree(release, pieces);
+  await contentOf(source, tree, "plain");
+  const evidence = (await source.evidence(release))!;
+  const open = async () => (await sourceOf(c, { kind: "assets", offline: true })).source;
 
-    const offline = await open();
-    const restored = await offline.restore(evidence);
-    t.ok(restored.hash.equals(release.hash));
-    const again = await offline.tree(restored, pieces);
-    for (const path of ["plain", "gzip"]) t.ok((await contentOf(offline, again, path)).equals(large), path);
+  const offline = await open();
+  const restored = await offline.restore(evidence);
+  t.ok(restored.hash.equals(release.hash));
+  const again = await offline.tree(restored, pieces);
+  for (const path of ["plain", "gzip"]) t.ok((await contentOf(offline, again, path)).equals(large), path);
 
-    const [key, bytes] = [...pieces.held].find(([, { length }]) => length === 5)!;
-    pieces.held.set(key, Buffer.from("other"));
-    const damaged = await open();
-    const tree2 = await damaged.tree(await damaged.restore(evidence), pieces);
-    await t.rejects(contentOf(damaged, tree2, "plain"), { message: /--offline asks nobody/ });
-    pieces.held.set(key, bytes);
-    const elsewhere = await sourceOf(
-      { ...c, canister: c.canister, rootKey: otherKey(c.rootKey) },
-      { kind: "assets", offline: true },
-    );
-    await t.rejects(elsewhere.source.restore(evidence), { name: "VerificationError" });
-    evidence[evidence.length - 3]! ^= 1;
-    await t.rejects(
-      open().then((source) => source.restore(evidence)),
-      { message: /damaged/ },
-    );
-  },
-);
+  const [key, bytes] = [...pieces.held].find(([, { length }]) => length === 5)!;
+  pieces.held.set(key, Buffer.from("other"));
+  const damaged = await open();
+  const tree2 = await damaged.tree(await damaged.restore(evidence), pieces);
+  await t.rejects(contentOf(damaged, tree2, "plain"), { message: /--offline asks nobody/ });
+  pieces.held.set(key, bytes);
+  const elsewhere = await sourceOf(
+    { ...c, canister: c.canister, rootKey: otherKey(c.rootKey) },
+    { kind: "assets", offline: true },
+  );
+  await t.rejects(elsewhere.source.restore(evidence), { name: "VerificationError" });
+  evidence[evidence.length - 3]! ^= 1;
+  await t.rejects(
+    open().then((source) => source.restore(evidence)),
+    { message: /damaged/ },
+  );
+});
 
 function otherKey(key: Uint8Array): Uint8Array {
   const other = Uint8Array.from(key);
@@ -248,7 +248,7 @@ function otherKey(key: Uint8Array): Uint8Array {
   return other;
 }
 
-t.test("what one node says of a length is found out", async (t) => {
+t.test("a wrong length from one node is noticed", async (t) => {
   const c = await startAssets(t);
   await c.store("/default", Buffer.from("kernel good\n"));
   await c.store("/empty", Buffer.alloc(0));
@@ -266,7 +266,7 @@ t.test("what one node says of a length is found out", async (t) => {
   t.equal(String(await contentOf(source, await source.tree(right), "default")), "kernel good\n");
 });
 
-t.test("the same content under another key, and in other pieces", async (t) => {
+t.test("content that moves to another key or into other pieces is still read", async (t) => {
   const c = await startAssets(t);
   const large = randomBytes(16 * MiB);
   const options = { sha256: sha256(large) };

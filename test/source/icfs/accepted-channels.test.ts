@@ -6,7 +6,7 @@ const names = (count: number, prefix = "channel") => Array.from({ length: count 
 const accepted = (all: readonly string[]) =>
   Object.fromEntries(all.map((name) => [name, { serial: 1, record: "00".repeat(32) }]));
 
-t.test("a canister that shows other channels again and again fills no file", async (t) => {
+t.test("a canister that keeps showing other channels cannot fill the file", async (t) => {
   mustBeFew(names(MOST_CHANNELS), undefined);
   mustBeFew(names(MOST_CHANNELS), accepted(names(MOST_CHANNELS)));
   const refused = { name: "VerificationError", message: /more than 200 channels/ };

@@ -50,42 +50,48 @@ const chain = encodeChain(6);
 const other = encodeChain(6, "another history");
 const refused = (message: RegExp) => ({ name: "VerificationError", message });
 
-t.test("a successor is accepted; what is older, a fork or empty is not, and changes nothing", async (t) => {
-  await newHost(t);
-  const accepted = () => acceptedReleases().map(({ number, header }) => [number, header]);
-  await trusting(chain.slice(0, 2)).head();
-  await trusting(chain.slice(0, 4)).head();
-  const fourth = [[4, headerHash(chain[3]!).toString("hex")]];
-  t.strictSame(accepted(), fourth);
-
-  await t.rejects(trusting(chain.slice(0, 3)).head(), refused(/release 3 is older than release 4/));
-  await t.rejects(trusting(other.slice(0, 4)).head(), refused(/release 4 is not the one .* this is a fork/));
-  await t.rejects(trusting(other).head(), refused(/release 4 is not the one .* this is a fork.*trust reset/));
-  await t.rejects(trusting([]).head(), refused(/has no release, but this host accepted release 4/));
-  t.strictSame(accepted(), fourth);
-
-  await trusting(chain, false).head();
-  t.strictSame(accepted(), fourth, "who only looks leaves it as it is");
-  t.notOk(hasAccepted(canister, Buffer.alloc(133, 8)), "on another network it is another canister");
-});
-
 t.test(
-  "what to do is said of the canister that was asked for, whatever a file says that it is about",
+  "a successor is accepted; an older release, a fork or no release is refused and changes nothing",
   async (t) => {
-    const directory = await newHost(t);
+    await newHost(t);
+    const accepted = () => acceptedReleases().map(({ number, header }) => [number, header]);
+    await trusting(chain.slice(0, 2)).head();
     await trusting(chain.slice(0, 4)).head();
-    const [file] = (await readdir(directory)).filter((name) => name.endsWith(".json"));
-    const accepted = JSON.parse(await readFile(join(directory, file!), "utf8"));
-    for (const name of [undefined, "\u001b[31m; reboot"]) {
-      await writeFile(join(directory, file!), JSON.stringify({ ...accepted, canister: name }));
-      await t.rejects(trusting(chain.slice(0, 3)).head(), {
-        message: new RegExp(`run \`icfs trust reset ${canister.toText()}\`$`),
-      });
-    }
+    const fourth = [[4, headerHash(chain[3]!).toString("hex")]];
+    t.strictSame(accepted(), fourth);
+
+    await t.rejects(trusting(chain.slice(0, 3)).head(), refused(/release 3 is older than release 4/));
+    await t.rejects(
+      trusting(other.slice(0, 4)).head(),
+      refused(/release 4 is not the one .* this is a fork/),
+    );
+    await t.rejects(
+      trusting(other).head(),
+      refused(/release 4 is not the one .* this is a fork.*trust reset/),
+    );
+    await t.rejects(trusting([]).head(), refused(/has no release, but this host accepted release 4/));
+    t.strictSame(accepted(), fourth);
+
+    await trusting(chain, false).head();
+    t.strictSame(accepted(), fourth, "who only looks leaves it as it is");
+    t.notOk(hasAccepted(canister, Buffer.alloc(133, 8)), "on another network it is another canister");
   },
 );
 
-t.test("what was kept is known only while it, or a later one, is accepted", async (t) => {
+t.test("the advice names the canister that was asked for, whatever the file says", async (t) => {
+  const directory = await newHost(t);
+  await trusting(chain.slice(0, 4)).head();
+  const [file] = (await readdir(directory)).filter((name) => name.endsWith(".json"));
+  const accepted = JSON.parse(await readFile(join(directory, file!), "utf8"));
+  for (const name of [undefined, "\u001b[31m; reboot"]) {
+    await writeFile(join(directory, file!), JSON.stringify({ ...accepted, canister: name }));
+    await t.rejects(trusting(chain.slice(0, 3)).head(), {
+      message: new RegExp(`run \`icfs trust reset ${canister.toText()}\`$`),
+    });
+  }
+});
+
+t.test("a kept release is known only while it, or a later one, is accepted", async (t) => {
   await newHost(t);
   const restore = (headers: readonly Buffer[]) => trusting(headers).restore(Buffer.alloc(0));
   await t.rejects(restore(chain), refused(/was kept on this host, and is not what it has accepted/));
@@ -100,43 +106,40 @@ t.test("what was kept is known only while it, or a later one, is accepted", asyn
   t.equal((await trusting(other).head())!.header.number, 6, "and another history is accepted");
 });
 
-t.test(
-  "what was kept of a history that was forgotten is not mounted as a part of the next one",
-  async (t) => {
-    await newHost(t);
-    const at = (time: number, headers: readonly Buffer[]) => {
-      const head = async () => ({ ...(await readerOf(headers).head())!, certifiedAt: new Date(time) });
-      return trustingReader({ ...readerOf(headers), head, restore: head }, { canister, rootKey, network });
-    };
-    const restore = (time: number, headers: readonly Buffer[]) => at(time, headers).restore(Buffer.alloc(0));
-    const now = Date.now();
-    await at(now - 3000, chain.slice(0, 3)).head();
-    t.equal((await restore(now - 3000, chain.slice(0, 3))).header.number, 3);
-    await resetTrust(canister);
-    await at(now, other.slice(0, 5)).head();
-    await t.rejects(
-      restore(now - 3000, chain.slice(0, 3)),
-      refused(/release 3 was kept on this host, and is not/),
-    );
-    await t.rejects(
-      restore(now - 1, other.slice(0, 5)),
-      refused(/release 5 was kept/),
-      "nor what nobody has seen",
-    );
-    t.equal((await restore(now, other.slice(0, 5))).header.number, 5);
-    await at(now - 1000, other.slice(0, 5)).head();
-    t.equal(
-      (await restore(now - 1000, other.slice(0, 5))).header.number,
-      5,
-      "an earlier proof that was accepted",
-    );
-    await at(now + 1000, other).head();
-    t.equal((await restore(now - 1000, other.slice(0, 5))).header.number, 5, "it stays");
-    await t.rejects(restore(now - 1001, other.slice(0, 5)), refused(/release 5 was kept/));
-  },
-);
+t.test("a release kept from a forgotten history is not mounted as part of the next one", async (t) => {
+  await newHost(t);
+  const at = (time: number, headers: readonly Buffer[]) => {
+    const head = async () => ({ ...(await readerOf(headers).head())!, certifiedAt: new Date(time) });
+    return trustingReader({ ...readerOf(headers), head, restore: head }, { canister, rootKey, network });
+  };
+  const restore = (time: number, headers: readonly Buffer[]) => at(time, headers).restore(Buffer.alloc(0));
+  const now = Date.now();
+  await at(now - 3000, chain.slice(0, 3)).head();
+  t.equal((await restore(now - 3000, chain.slice(0, 3))).header.number, 3);
+  await resetTrust(canister);
+  await at(now, other.slice(0, 5)).head();
+  await t.rejects(
+    restore(now - 3000, chain.slice(0, 3)),
+    refused(/release 3 was kept on this host, and is not/),
+  );
+  await t.rejects(
+    restore(now - 1, other.slice(0, 5)),
+    refused(/release 5 was kept/),
+    "nor what nobody has seen",
+  );
+  t.equal((await restore(now, other.slice(0, 5))).header.number, 5);
+  await at(now - 1000, other.slice(0, 5)).head();
+  t.equal(
+    (await restore(now - 1000, other.slice(0, 5))).header.number,
+    5,
+    "an earlier proof that was accepted",
+  );
+  await at(now + 1000, other).head();
+  t.equal((await restore(now - 1000, other.slice(0, 5))).header.number, 5, "it stays");
+  await t.rejects(restore(now - 1001, other.slice(0, 5)), refused(/release 5 was kept/));
+});
 
-t.test("a damaged file is no reason to accept anything", async (t) => {
+t.test("while the file is damaged, no release is accepted", async (t) => {
   const directory = await newHost(t);
   await trusting(chain).head();
   const [name] = (await readdir(directory)).filter((one) => one.endsWith(".json"));
@@ -182,10 +185,10 @@ function heldUp(reader: ReleaseReader, what: "head" | "headers") {
   return { held, asked: asked.promise, goOn: goOn.resolve };
 }
 
-t.test("who is held up does not take back what others have accepted meanwhile", async (t) => {
+t.test("a slow reader does not take back what others have accepted meanwhile", async (t) => {
   const numbers = () => acceptedReleases().map(({ number }) => number);
   for (const what of ["head", "headers"] as const) {
-    await t.test(`by an answer to ${what}()`, async (t) => {
+    await t.test(`held up by an answer to ${what}()`, async (t) => {
       await newHost(t);
       await trusting(chain.slice(0, 2)).head();
       const { held, asked, goOn } = heldUp(readerOf(chain.slice(0, 4)), what);
@@ -200,7 +203,7 @@ t.test("who is held up does not take back what others have accepted meanwhile", 
     });
   }
 
-  await t.test("the canister is asked again, and has what is newest by then", async (t) => {
+  await t.test("it asks the canister again, and gets the newest release", async (t) => {
     await newHost(t);
     let newest = readerOf(chain.slice(0, 4));
     const { held, asked, goOn } = heldUp({ ...newest, head: () => newest.head() }, "head");
@@ -212,7 +215,7 @@ t.test("who is held up does not take back what others have accepted meanwhile", 
     t.equal((await slow)!.header.number, 6);
   });
 
-  await t.test("of two histories, both seen at first contact, one is accepted", async (t) => {
+  await t.test("of two histories seen at first contact, only one is accepted", async (t) => {
     await newHost(t);
     const { held, asked, goOn } = heldUp(readerOf(other.slice(0, 3)), "head");
     const slow = trustingReader(held, { canister, rootKey, network }).head();
@@ -224,7 +227,7 @@ t.test("who is held up does not take back what others have accepted meanwhile", 
     t.strictSame(numbers(), [2]);
   });
 
-  await t.test("who forgets while somebody looks is not undone by what was known before", async (t) => {
+  await t.test("trust that is reset while somebody looks stays reset", async (t) => {
     await newHost(t);
     await trusting(chain).head();
     const { held, asked, goOn } = heldUp(readerOf(chain), "head");
@@ -237,51 +240,54 @@ t.test("who is held up does not take back what others have accepted meanwhile", 
   });
 });
 
-t.test("several containers, over one slow disk: only forwards, and nobody's is lost", async (t) => {
-  const directory = await newHost(t);
-  const LENGTH = 12;
-  let isOver = false;
-  /** All states of the file that a reader sees. */
-  const watched = (async () => {
-    const seen: number[] = [];
-    while (!isOver) {
-      const [one] = acceptedReleases().filter((accepted) => accepted.canister === canister.toText());
-      if (one !== undefined) seen.push(one.number);
-      await new Promise(setImmediate);
-    }
-    return seen;
-  })();
-  const containers = [2, 3, 4, 5].map((own) =>
-    runInContainer(new URL("acceptor.ts", import.meta.url), [String(own), String(LENGTH)]),
-  );
-  for (const { code, stderr, stdout } of await Promise.all(containers)) {
-    t.match({ code, stderr }, { code: 0, stderr: "" });
-    const numbers = stdout.trim().split("\n").map(Number);
-    t.strictSame(
-      numbers,
-      [...numbers].sort((a, b) => a - b),
-      "to each of them",
+t.test(
+  "in several containers over one slow disk, accepted releases only move forward and none is lost",
+  async (t) => {
+    const directory = await newHost(t);
+    const LENGTH = 12;
+    let isOver = false;
+    /** All states of the file that a reader sees. */
+    const watched = (async () => {
+      const seen: number[] = [];
+      while (!isOver) {
+        const [one] = acceptedReleases().filter((accepted) => accepted.canister === canister.toText());
+        if (one !== undefined) seen.push(one.number);
+        await new Promise(setImmediate);
+      }
+      return seen;
+    })();
+    const containers = [2, 3, 4, 5].map((own) =>
+      runInContainer(new URL("acceptor.ts", import.meta.url), [String(own), String(LENGTH)]),
     );
-  }
-  isOver = true;
-  const seen = await watched;
-  t.strictSame(
-    seen,
-    [...seen].sort((a, b) => a - b),
-    "and to an onlooker",
-  );
-  t.strictSame(
-    acceptedReleases().map((accepted) => accepted.number),
-    Array.from({ length: 5 }, () => LENGTH),
-  );
-  t.strictSame(
-    (await readdir(directory)).filter((name) => !name.endsWith(".json")),
-    [],
-    "nothing else is left",
-  );
-});
+    for (const { code, stderr, stdout } of await Promise.all(containers)) {
+      t.match({ code, stderr }, { code: 0, stderr: "" });
+      const numbers = stdout.trim().split("\n").map(Number);
+      t.strictSame(
+        numbers,
+        [...numbers].sort((a, b) => a - b),
+        "to each of them",
+      );
+    }
+    isOver = true;
+    const seen = await watched;
+    t.strictSame(
+      seen,
+      [...seen].sort((a, b) => a - b),
+      "and to an onlooker",
+    );
+    t.strictSame(
+      acceptedReleases().map((accepted) => accepted.number),
+      Array.from({ length: 5 }, () => LENGTH),
+    );
+    t.strictSame(
+      (await readdir(directory)).filter((name) => !name.endsWith(".json")),
+      [],
+      "nothing else is left",
+    );
+  },
+);
 
-t.test("what a killed process has left is taken away when it is a day old, and not before", async (t) => {
+t.test("files that a killed process has left are removed after a day, and not before", async (t) => {
   const directory = await newHost(t);
   await trusting(chain.slice(0, 1)).head();
   const [name] = (await readdir(directory)).filter((one) => one.endsWith(".json"));
@@ -295,7 +301,7 @@ t.test("what a killed process has left is taken away when it is a day old, and n
   t.ok(names.includes(young), "another container may be writing it");
 });
 
-t.test("what a mount has kept: nothing before it is mounted by itself", async (t) => {
+t.test("a release older than the newest kept by a mount is mounted only by its number", async (t) => {
   const directory = await newHost(t);
   const address = { canister, rootKey, network };
   const restore = (headers: readonly Buffer[], release?: number) =>
@@ -324,7 +330,7 @@ t.test("what a mount has kept: nothing before it is mounted by itself", async (t
   t.equal((await readdir(directory)).filter((name) => name.endsWith(".json")).length, 1);
 });
 
-t.test("a directory that somebody else can write to is not believed, nor written to", async (t) => {
+t.test("a state directory that others can write to is neither trusted nor written to", async (t) => {
   const directory = await newHost(t);
   await trusting(chain.slice(0, 2)).head();
   const parent = join(directory, "..");
@@ -364,7 +370,7 @@ t.test("a directory that somebody else can write to is not believed, nor written
 });
 
 t.test(
-  "an older version made the state directory as the umask had it: what is in it is still known",
+  "a state directory that an older version made writable to its group is still read, and tightened",
   async (t) => {
     const directory = await newHost(t);
     await trusting(chain.slice(0, 2)).head();
@@ -377,7 +383,7 @@ t.test(
   },
 );
 
-t.test("a place that cannot be looked at is no reason to accept anything", async (t) => {
+t.test("while the state directory cannot be read, no release is accepted", async (t) => {
   await newHost(t);
   process.env.XDG_STATE_HOME = "/dev/null/below";
   await t.rejects(trusting(chain).head(), {
@@ -386,7 +392,7 @@ t.test("a place that cannot be looked at is no reason to accept anything", async
   });
 });
 
-t.test("some networks are forgotten, and others not", async (t) => {
+t.test("trust can be reset for some networks and kept for others", async (t) => {
   await newHost(t);
   const there = { canister, rootKey: Buffer.alloc(133, 8), network: resolveNetwork("https://ic.example") };
   await trusting(chain).head();

@@ -19,7 +19,7 @@ function started() {
   return { canister, channels };
 }
 
-t.test("one question tells what all stand for, until it is asked again", async (t) => {
+t.test("one query says what all channels point to, until the next query", async (t) => {
   const { canister, channels } = started();
   const stable = channels.source("stable");
   const canary = channels.source("canary");
@@ -44,7 +44,7 @@ t.test("one question tells what all stand for, until it is asked again", async (
   await t.rejects(canary.source.newest(), /has no channel canary: .icfs channel/);
 });
 
-t.test("when nobody says which there are, none says what it stands for", async (t) => {
+t.test("when the query fails, no channel says what it points to", async (t) => {
   const { canister, channels } = started();
   await channels.look();
   canister.failure = new Error("no answer");
@@ -55,7 +55,7 @@ t.test("when nobody says which there are, none says what it stands for", async (
   t.match(await channels.source("stable").source.newest(), { number: 1 });
 });
 
-t.test("channels that stand for one release have one tree", async (t) => {
+t.test("channels that point to the same release share one tree", async (t) => {
   const { canister, channels } = started();
   canister.promote("canary", 1);
   await channels.look();
@@ -74,7 +74,7 @@ t.test("channels that stand for one release have one tree", async (t) => {
   t.not(await sources[1]!.tree(next), one, "what has failed is tried again");
 });
 
-t.test("what a host has accepted of them, and what was kept of one", async (t) => {
+t.test("accepted channels are known, and a kept channel is restored by itself", async (t) => {
   const { canister, channels } = started();
   t.same(channels.known, []);
   await channels.look();
@@ -95,7 +95,7 @@ t.test("what a host has accepted of them, and what was kept of one", async (t) =
   t.equal(bytes.toString(), "release 1\n");
 });
 
-t.test("an old answer is refused for all of them", async (t) => {
+t.test("an old answer is refused for all channels", async (t) => {
   const { canister, channels } = started();
   canister.promote("stable", 2);
   await channels.look();

@@ -33,7 +33,7 @@ async function walk(...args: Parameters<typeof ancestors>): Promise<number[]> {
 
 const down = (from: number, to: number) => Array.from({ length: from - to + 1 }, (_, i) => from - i);
 
-t.test("down to release 1, a page at a time", async (t) => {
+t.test("the walk goes down to release 1, a page at a time", async (t) => {
   const chain = encodeChain(2500);
   const head = verified(chain.at(-1)!);
   t.strictSame(await walk(head, sourceOf(chain)), down(2499, 1));
@@ -50,7 +50,7 @@ t.test("down to release 1, a page at a time", async (t) => {
   t.strictSame(newest.asked, [[2499, 1000]], "no more pages than are wanted");
 });
 
-t.test("down to a given one, and nothing below it is asked for", async (t) => {
+t.test("the walk goes down to a given release, and asks for nothing below it", async (t) => {
   const chain = encodeChain(9);
   const head = verified(chain.at(-1)!);
   const source = sourceOf(chain);
@@ -60,7 +60,7 @@ t.test("down to a given one, and nothing below it is asked for", async (t) => {
   t.equal(source.asked.length, 1);
 });
 
-t.test("a chain that breaks is refused where it does", async (t) => {
+t.test("a broken chain is refused where it breaks", async (t) => {
   const chain = encodeChain(5);
   const head = verified(chain[4]!);
   const refused = async (headers: Uint8Array[], message: string, last?: number) => {
@@ -86,7 +86,7 @@ t.test("a chain that breaks is refused where it does", async (t) => {
   });
 });
 
-t.test("who gives few headers at a time is not asked for ever", async (t) => {
+t.test("a canister that gives few headers at a time is given up", async (t) => {
   const chain = encodeChain(2500);
   const source = sourceOf(chain, 333);
   await t.rejects(walk(verified(chain.at(-1)!), source), {

@@ -79,7 +79,7 @@ function readerOfAnswer(
   );
 }
 
-t.test("ten thousand corruptions: each is refused, or means nothing", async (t) => {
+t.test("ten thousand corrupted answers are each refused or make no difference", async (t) => {
   const canister = await publishedTwice(t);
   await canister.owner.promote(set("stable", 1n, undefined, "the good one"));
   await canister.owner.promote(set("canary", 2n));
@@ -131,7 +131,7 @@ function corrupted(answer: Buffer, round: number): Buffer {
   }
 }
 
-t.test("a record of another canister, of another channel, or of another time is refused", async (t) => {
+t.test("a record of another canister, another channel or another time is refused", async (t) => {
   const canister = await publishedTwice(t);
   const { network, owner } = canister;
   await owner.promote(set("stable", 1n));
@@ -221,7 +221,7 @@ function canisterWith(record: VerifiedRecord, headers = chain) {
 const trusting = (record: VerifiedRecord, headers = chain) =>
   trustingReader(canisterWith(record, headers), address);
 
-t.test("a record is followed by those of higher serials alone, whatever they stand for", async (t) => {
+t.test("only a record with a higher serial is accepted, whichever release it points to", async (t) => {
   const accepted = () => acceptedReleases().map(({ number, channels }) => [number, channels]);
   await trusting(recordOf(5, 3)).head();
   await trusting(recordOf(6, 1)).head();
@@ -244,7 +244,7 @@ t.test("a record is followed by those of higher serials alone, whatever they sta
   t.match(accepted(), [[4, { stable: { serial: 1 } }]], "a new history");
 });
 
-t.test("of what was kept nothing from before what a mount has kept is mounted", async (t) => {
+t.test("a kept record is not mounted if a mount has kept a later one", async (t) => {
   const restore = (record: VerifiedRecord) => trusting(record).restore(Buffer.alloc(0));
   const channel = (serial: number) => ({ name: "stable", serial });
   await trusting(recordOf(5, 3)).head();
@@ -259,7 +259,7 @@ t.test("of what was kept nothing from before what a mount has kept is mounted", 
   await t.rejects(restore(recordOf(5, 3)), { message: /has served .*@stable by record 6 since/ });
 });
 
-t.test("the release that a channel stands for is proved by the chain", async (t) => {
+t.test("the release that a channel points to is proved by the chain", async (t) => {
   const prove = (record: VerifiedRecord) => proveRelease(address, canisterWith(record));
   const proven = await prove(recordOf(1, 2));
   t.match(proven, { header: { number: 2 }, channel: { serial: 1 }, newest: { header: { number: 4 } } });
@@ -284,7 +284,7 @@ t.test("the release that a channel stands for is proved by the chain", async (t)
   t.match(await source.restore((await source.evidence(back))!), { number: 1, channel: { serial: 5 } });
 });
 
-t.test("a host reads a channel, and its release's files", async (t) => {
+t.test("a host reads a channel and the files of its release", async (t) => {
   const canister = await publishedTwice(t);
   const { network, id, owner } = canister;
   await owner.promote(set("stable", 1n));
@@ -302,7 +302,7 @@ t.test("a host reads a channel, and its release's files", async (t) => {
   t.match(acceptedReleases(), [{ number: 2, channels: { stable: { serial: 1, release: 1 } } }]);
 });
 
-t.test("what proves all channels proves each of them, and no other", async (t) => {
+t.test("a proof of all channels proves each of them, and no other", async (t) => {
   const canister = await publishedTwice(t);
   const { network, id, owner } = canister;
   await owner.promote(set("stable", 1n));
@@ -360,7 +360,7 @@ t.test("a channel's history is proved by its last record", async (t) => {
   );
 });
 
-t.test("a record that no canister writes is none", (t) => {
+t.test("bytes that no canister writes are refused as a record", (t) => {
   t.throws(() => decodeRecord(Buffer.alloc(0)), { name: "FormatError" });
   t.throws(() => decodeRecord(Buffer.concat([RECORD_PREFIX, Buffer.alloc(200)])), { name: "FormatError" });
   t.end();

@@ -2,7 +2,7 @@ import * as cbor from "@dfinity/cbor";
 import t from "tap";
 import { decodeHeaders, encodeHeaders } from "../../../lib/source/icfs/header-list.ts";
 
-t.test("what is encoded is CBOR, and is decoded as it was", async (t) => {
+t.test("headers are encoded as CBOR, and decoded as they were", async (t) => {
   for (const lengths of [
     [],
     [0],
@@ -22,7 +22,7 @@ t.test("what is encoded is CBOR, and is decoded as it was", async (t) => {
   }
 });
 
-t.test("anything else is refused", async (t) => {
+t.test("bytes that are not a list of headers are refused", async (t) => {
   for (const hex of ["", "81", "8141", "814100ff", "8101", "a0", "9bffffffffffffffff"]) {
     t.throws(() => decodeHeaders(Buffer.from(hex, "hex")), { name: "FormatError" }, hex);
   }

@@ -71,7 +71,7 @@ async function stage(t: Test, mirrors: readonly Record<string, Buffer | string>[
 
 const noteOf = async (reader: ReleaseReader) => (await reader.head())!.header.note;
 
-t.test("the head is that of the first mirror with a fresh proof", async (t) => {
+t.test("the head comes from the first mirror with a fresh proof", async (t) => {
   const old = { release: proof("old", HOUR) };
   const { reader, mirrors, asked } = await stage(t, [{}, old, { release: proof("fresh") }]);
   t.equal(await noteOf(reader), "fresh");
@@ -83,7 +83,7 @@ t.test("the head is that of the first mirror with a fresh proof", async (t) => {
   ]);
 });
 
-t.test("an old proof", async (t) => {
+t.test("an old proof is used only without the network, and only if --max-stale allows it", async (t) => {
   const both = [{ release: proof("older", 2 * HOUR) }, { release: proof("old", HOUR) }];
   const network = { head: async () => sourceOfReply(proof("network"), canister, root.publicKey).head() };
   t.equal(await noteOf((await stage(t, both, { network, maxStale: 9 * HOUR })).reader), "network");
@@ -106,7 +106,7 @@ t.test("an old proof", async (t) => {
   await t.rejects(ahead.reader.head(), { message: /no mirror has the newest release: .*its proof is of/ });
 });
 
-t.test("a proof that is fresh, and older than is allowed", async (t) => {
+t.test("a fresh proof that is older than --max-stale is passed over", async (t) => {
   const mirrors = [{ release: proof("minutes", HOUR / 20) }, { release: proof("now") }];
   t.equal(await noteOf((await stage(t, mirrors)).reader), "minutes");
   const strict = await stage(t, mirrors, { maxStale: HOUR / 60 });
@@ -116,7 +116,7 @@ t.test("a proof that is fresh, and older than is allowed", async (t) => {
   await t.rejects(only.reader.head(), { message: /certified .* ago, which --max-stale does not allow/ });
 });
 
-t.test("a proof by another key is wrong", async (t) => {
+t.test("a proof by another key counts as wrong", async (t) => {
   const { reader, mirrors } = await stage(t, [
     { release: proof("forged", 0, newBlsKey()) },
     { release: proof("true") },
@@ -125,7 +125,7 @@ t.test("a proof by another key is wrong", async (t) => {
   t.match(mirrors.health()[0], { wrong: 1, aside: { why: /^its answer was wrong: / } });
 });
 
-t.test("what this host does not accept is nobody's lie", async (t) => {
+t.test("a release that this host does not accept does not count against its mirror", async (t) => {
   const { reader, mirrors } = await stage(t, [{ release: proof("a") }, { release: proof("b") }]);
   const head = await reader.head(async (one) => {
     if (one!.header.note === "a") throw new Error("it is older");
@@ -188,7 +188,7 @@ t.test("chunks", async (t) => {
   t.match(wrongSize.mirrors.health(), [{ wrong: 0 }], "the manifest lies, not the mirror");
 });
 
-t.test("the kind, by what proves a release, or that a channel does not exist", async (t) => {
+t.test("a proof of a release, or of a channel's absence, shows the kind of the canister", async (t) => {
   const detected = async () => "icboot" as const;
   t.equal(await (await stage(t, [{ release: proof("any", HOUR) }])).reader.kind(detected), "icfs");
   t.equal(await (await stage(t, [{}])).reader.kind(detected), "icboot");

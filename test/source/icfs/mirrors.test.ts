@@ -40,7 +40,7 @@ function question(more: Partial<Question<Buffer>> = {}): Question<Buffer> {
 const mirrorsOf = (named: readonly EqualMirrors[], only = true) => new Mirrors(named, { only, maxStale: 0 });
 const controls = ({ asked }: MirrorServer) => asked.map(({ cacheControl }) => cacheControl);
 
-t.test("who brings a chunk asks what goes first, whether somebody will wait for it or nobody", async (t) => {
+t.test("a fetch asks what goes first, whether it is urgent or not", async (t) => {
   const path = ".icfs/chunk/large";
   await writeFile(join(directory, path), Buffer.alloc(700_000));
   const mirrors = mirrorsOf([(await start(t)).url]);
@@ -56,7 +56,7 @@ t.test("who brings a chunk asks what goes first, whether somebody will wait for 
   }
 });
 
-t.test("a wrong answer is asked for once more, past all caches", async (t) => {
+t.test("after a wrong answer, the mirror is asked once more, past all caches", async (t) => {
   const [cached, liar, last] = [await start(t), await start(t), await start(t)];
   cached.fault = () => (cached.asked.length === 1 ? "lie" : "none");
   liar.fault = () => "lie";
@@ -77,7 +77,7 @@ t.test("a wrong answer is asked for once more, past all caches", async (t) => {
   t.equal(liar.asked.length, 2, "it is put aside");
 });
 
-t.test("what is wrong the second time counts as wrong, however it fails then", async (t) => {
+t.test("a mirror that fails after a wrong answer counts as wrong, however it fails", async (t) => {
   const mirror = await start(t);
   mirror.fault = () => (mirror.asked.length === 1 ? "lie" : "drop");
   const mirrors = mirrorsOf([mirror.url, `file://${directory}`]);
@@ -89,44 +89,47 @@ t.test("what is wrong the second time counts as wrong, however it fails then", a
   });
 });
 
-t.test("an error names each mirror with what it did, and is a lie only when all have lied", async (t) => {
-  const [liar, other] = [await start(t), await start(t)];
-  for (const one of [liar, other]) one.fault = () => "lie";
-  const DEAD = "http://127.0.0.1:9";
-  const EMPTY = `file://${join(directory, "empty")}`;
-  const lie = (mirror: MirrorServer) => `${mirror.url}: other bytes`;
-  for (const [named, isLie] of [
-    [[liar.url, other.url], true],
-    [[liar.url, DEAD], false],
-    [[DEAD, liar.url], false],
-    [[liar.url, EMPTY], false],
-    [[EMPTY, DEAD, liar.url], false],
-  ] as const) {
-    const error = await mirrorsOf(named)
-      .ask(question())
-      .catch((error) => error);
-    t.equal(error instanceof VerificationError, isLie, named.join(" "));
-    t.match(error.message, /^no mirror has a right answer: /);
-    t.ok(error.message.includes(lie(liar)), "the liar by its name");
-    t.equal(
-      error.message.includes(`${DEAD}: connect ECONNREFUSED`),
-      named.includes(DEAD),
-      "and the dead one",
-    );
-    t.equal(error.message.includes(`${EMPTY}: there is no `), named.includes(EMPTY), "and what it lacks");
-  }
-  const dead = mirrorsOf([DEAD, EMPTY]).ask(question());
-  await t.rejects(dead, { name: "NoAnswerError", message: /^no mirror answers: / });
-});
+t.test(
+  "an error names each mirror with its failure, and is a lie only if all mirrors have lied",
+  async (t) => {
+    const [liar, other] = [await start(t), await start(t)];
+    for (const one of [liar, other]) one.fault = () => "lie";
+    const DEAD = "http://127.0.0.1:9";
+    const EMPTY = `file://${join(directory, "empty")}`;
+    const lie = (mirror: MirrorServer) => `${mirror.url}: other bytes`;
+    for (const [named, isLie] of [
+      [[liar.url, other.url], true],
+      [[liar.url, DEAD], false],
+      [[DEAD, liar.url], false],
+      [[liar.url, EMPTY], false],
+      [[EMPTY, DEAD, liar.url], false],
+    ] as const) {
+      const error = await mirrorsOf(named)
+        .ask(question())
+        .catch((error) => error);
+      t.equal(error instanceof VerificationError, isLie, named.join(" "));
+      t.match(error.message, /^no mirror has a right answer: /);
+      t.ok(error.message.includes(lie(liar)), "the liar by its name");
+      t.equal(
+        error.message.includes(`${DEAD}: connect ECONNREFUSED`),
+        named.includes(DEAD),
+        "and the dead one",
+      );
+      t.equal(error.message.includes(`${EMPTY}: there is no `), named.includes(EMPTY), "and what it lacks");
+    }
+    const dead = mirrorsOf([DEAD, EMPTY]).ask(question());
+    await t.rejects(dead, { name: "NoAnswerError", message: /^no mirror answers: / });
+  },
+);
 
-t.test("the network's chunks are counted", async (t) => {
+t.test("chunks from the network are counted", async (t) => {
   const mirrors = mirrorsOf([`file://${join(directory, "empty")}`], false);
   t.same(await mirrors.ask(question({ network: async () => RIGHT })), RIGHT);
   t.same(mirrors.fromNetwork, { chunks: 1, bytes: RIGHT.length });
   t.equal(mirrors.health().length, 1);
 });
 
-t.test("equal ones", async (t) => {
+t.test("equal mirrors share the chunks, and those of a failed mirror go to the others", async (t) => {
   const servers = [await start(t), await start(t), await start(t)];
   const [first, second, third] = servers as [MirrorServer, MirrorServer, MirrorServer];
   const equal = servers.map(({ url }) => url);
@@ -168,7 +171,7 @@ t.test("equal ones", async (t) => {
   t.same(await mirrors.ask(question({ path: paths[0]! })), RIGHT, "after them comes the next");
 });
 
-t.test("one that is late is not forgotten while others fail", async (t) => {
+t.test("a late mirror's answer still counts when the others fail", async (t) => {
   const slow = await start(t);
   const waiting: (() => void)[] = [];
   slow.fault = () => (response, bytes) => void waiting.push(() => response.end(bytes));
@@ -181,7 +184,7 @@ t.test("one that is late is not forgotten while others fail", async (t) => {
   t.match(mirrors.health(), [{ late: 1, chunks: 1 }]);
 });
 
-t.test("those that drip leave time for the last", async (t) => {
+t.test("mirrors that drip leave time for the network", async (t) => {
   const dripping = [await start(t), await start(t)];
   const open = new Set<ServerResponse>();
   for (const server of dripping) {
@@ -215,7 +218,7 @@ t.test("those that drip leave time for the last", async (t) => {
   await Promise.all([...open].map((response) => once(response, "close")));
 });
 
-t.test("what is on its way is waited for where nobody waits for it", async (t) => {
+t.test("a chunk on its way to a mirror is waited for, unless a reader waits for it", async (t) => {
   const mirror = await start(t);
   const coming = (response: ServerResponse) =>
     void response.writeHead(404, { "retry-after": "1" }).end("on its way");
@@ -249,48 +252,41 @@ t.test("what is on its way is waited for where nobody waits for it", async (t) =
   t.match(mirrors.health(), [{ failures: 1, aside: { why: /on its way/ } }]);
 });
 
-t.test(
-  "one that has none of the chunks is asked for them last; one that has some is asked for all",
-  async (t) => {
-    const [empty, partial] = [await start(t), await start(t)];
-    stillClock(t);
-    const network = async () => RIGHT;
-    empty.fault = () => ({ status: 404 });
-    const told: string[] = [];
-    const mirrors = mirrorsOf([empty.url], false);
-    mirrors.tell = (event) => told.push(event);
-    for (let i = 0; i < 20; i++) t.same(await mirrors.ask(question({ network })), RIGHT);
-    t.equal(empty.asked.length, 8);
-    t.match(mirrors.health(), [{ missing: 8, failures: 0, aside: { why: /^it had none of the chunks/ } }]);
-    t.match(told, [/^the mirror http:\S+ is put aside: it had none /]);
-    await mirrors.ask(question({ network, isChunk: false }));
-    t.equal(empty.asked.length, 9, "it may know of the newest release anyway");
-    empty.fault = () => "none";
-    t.same(await mirrors.ask(question()), RIGHT, "where nobody else has a chunk, it is asked");
-    t.equal(empty.asked.length, 10);
-    t.notOk(mirrors.health()[0]!.aside, "and has it");
-    t.same(await mirrors.ask(question({ network })), RIGHT);
-    t.equal(empty.asked.length, 11);
+t.test("a mirror with none of the chunks is asked last; a mirror with some is asked for all", async (t) => {
+  const [empty, partial] = [await start(t), await start(t)];
+  stillClock(t);
+  const network = async () => RIGHT;
+  empty.fault = () => ({ status: 404 });
+  const told: string[] = [];
+  const mirrors = mirrorsOf([empty.url], false);
+  mirrors.tell = (event) => told.push(event);
+  for (let i = 0; i < 20; i++) t.same(await mirrors.ask(question({ network })), RIGHT);
+  t.equal(empty.asked.length, 8);
+  t.match(mirrors.health(), [{ missing: 8, failures: 0, aside: { why: /^it had none of the chunks/ } }]);
+  t.match(told, [/^the mirror http:\S+ is put aside: it had none /]);
+  await mirrors.ask(question({ network, isChunk: false }));
+  t.equal(empty.asked.length, 9, "it may know of the newest release anyway");
+  empty.fault = () => "none";
+  t.same(await mirrors.ask(question()), RIGHT, "where nobody else has a chunk, it is asked");
+  t.equal(empty.asked.length, 10);
+  t.notOk(mirrors.health()[0]!.aside, "and has it");
+  t.same(await mirrors.ask(question({ network })), RIGHT);
+  t.equal(empty.asked.length, 11);
 
-    let asked = 0;
-    partial.fault = () => (++asked % 8 === 0 ? "none" : { status: 404 });
-    const growing = mirrorsOf([partial.url], false);
-    for (let i = 0; i < 32; i++) await growing.ask(question({ network }));
-    t.equal(asked, 32);
-    t.match(growing.health(), [{ missing: 28, chunks: 4, aside: undefined }]);
+  let asked = 0;
+  partial.fault = () => (++asked % 8 === 0 ? "none" : { status: 404 });
+  const growing = mirrorsOf([partial.url], false);
+  for (let i = 0; i < 32; i++) await growing.ask(question({ network }));
+  t.equal(asked, 32);
+  t.match(growing.health(), [{ missing: 28, chunks: 4, aside: undefined }]);
 
-    asked = 0;
-    partial.fault = () => (response) => void response.writeHead(404, { "retry-after": "1" }).end();
-    for (let i = 0; i < 20; i++) await growing.ask(question({ network }));
-    t.match(
-      growing.health(),
-      [{ missing: 48, aside: undefined }],
-      "nor is one to which they are on their way",
-    );
-  },
-);
+  asked = 0;
+  partial.fault = () => (response) => void response.writeHead(404, { "retry-after": "1" }).end();
+  for (let i = 0; i < 20; i++) await growing.ask(question({ network }));
+  t.match(growing.health(), [{ missing: 48, aside: undefined }], "nor is one to which they are on their way");
+});
 
-t.test("a mirror that was put aside, as it had none of the chunks, is asked again in time", async (t) => {
+t.test("a mirror that was put aside for having no chunks is asked again after a while", async (t) => {
   const mirror = await start(t);
   mirror.fault = () => ({ status: 404 });
   const mirrors = mirrorsOf([mirror.url], false);

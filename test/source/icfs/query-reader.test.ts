@@ -64,7 +64,7 @@ function clockOff(RealDate: DateConstructor, offset: number): DateConstructor {
   } as DateConstructor;
 }
 
-t.test("a proof that no canister of ours makes is refused before it is decoded or hashed", async (t) => {
+t.test("a proof that no icfs canister makes is refused before it is decoded or hashed", async (t) => {
   const canister = canisterId(3);
   const root = newBlsKey();
   const header = encodeHeader({ number: 1 });
@@ -95,7 +95,7 @@ t.test("a proof that no canister of ours makes is refused before it is decoded o
 
 const REFUSAL = /^(VerificationError|FormatError)$/;
 
-t.test("flipped bits are never believed", async (t) => {
+t.test("an answer with a flipped bit is refused, or makes no difference", async (t) => {
   const canister = await startIcfsCanister(t);
   const { manifest, chunks } = treeOf({ a: "some bytes", b: "x".repeat(1000) });
   await canister.owner.put(chunks);
@@ -116,7 +116,7 @@ t.test("flipped bits are never believed", async (t) => {
   }
 });
 
-t.test("what is not the canister's is refused", async (t) => {
+t.test("answers that are not the canister's are refused", async (t) => {
   const canister = await startIcfsCanister(t);
   const { network, id, owner, publish } = canister;
   const { manifest, chunks } = treeOf({ a: "some bytes" });
@@ -171,7 +171,7 @@ t.test("what is not the canister's is refused", async (t) => {
     await t.rejects(canister.source.chunk(lying), { message: /another size than the manifest says/ });
   });
 
-  t.test("whoever asks for a chunk is told of its bytes as they arrive", async (t) => {
+  t.test("the caller is told of a chunk's bytes as they arrive", async (t) => {
     const received = manifest.chunks.map(() => 0);
     await Promise.all(
       manifest.chunks.map((reference, i) =>
@@ -186,13 +186,13 @@ t.test("what is not the canister's is refused", async (t) => {
     }
   });
 
-  t.test("a chunk that is not there", async (t) => {
+  t.test("a chunk that the canister does not have", async (t) => {
     const absent = { sha256: sha256(Buffer.from("absent")), size: 1 };
     await t.rejects(canister.source.chunk(absent), { message: /the canister does not have chunk/ });
   });
 });
 
-t.test("a certificate counts for five minutes around this host's clock", async (t) => {
+t.test("a certificate is accepted within five minutes of this host's clock", async (t) => {
   const canister = await startIcfsCanister(t);
   const { manifest, chunks } = treeOf({ a: "some bytes" });
   await canister.owner.put(chunks);

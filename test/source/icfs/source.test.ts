@@ -40,7 +40,7 @@ t.beforeEach(async (t) => {
   process.env.XDG_STATE_HOME = await temporaryDirectory(t);
 });
 
-t.test("an older release is proved again by what has come since, and by what was kept of it", async (t) => {
+t.test("an older release is proved again by new headers alone, and from kept evidence", async (t) => {
   const chain = encodeChain(10_000);
   const canister = canisterOf(chain);
   const release = await canister.source.newest();
@@ -65,7 +65,7 @@ t.test("an older release is proved again by what has come since, and by what was
   t.match(other, { pages: 0 }, "and is not asked for again");
 });
 
-t.test("another history is not taken for more of the same", async (t) => {
+t.test("another history is not accepted as a continuation", async (t) => {
   const chain = encodeChain(5);
   const canister = canisterOf(chain);
   await canister.source.newest();
@@ -73,7 +73,7 @@ t.test("another history is not taken for more of the same", async (t) => {
   await t.rejects(canister.source.newest(), { message: /release 5 is not the one that this host accepted/ });
 });
 
-t.test("headers that are too many are read, and not held or kept", async (t) => {
+t.test("too many headers are read, but neither held nor kept", async (t) => {
   const chunks = Array.from({ length: 1000 }, () => Buffer.alloc(32));
   const manifest = { sha256: Buffer.alloc(32), size: 1000, chunks };
   const chain: Buffer[] = [];
@@ -89,7 +89,7 @@ t.test("headers that are too many are read, and not held or kept", async (t) => 
   t.match(canister, { given: 999 }, "it is proved anyway, once");
 });
 
-t.test("megabytes of headers are made evidence a little at a time", async (t) => {
+t.test("evidence of megabytes of headers is made in steps", async (t) => {
   const canister = canisterOf(encodeChain(4000, "x".repeat(1000)));
   const release = await canister.source.newest();
   let isMade = false;
