@@ -87,15 +87,17 @@ async function identityOf(key: KeyObject, file: string): Promise<SignIdentity> {
     throw damaged(file);
   }
   const { kty, crv, d } = jwk;
-  const secret = Uint8Array.from(Buffer.from(d ?? "", "base64url"));
-  // Loaded only here: most readers need no identity, and each curve takes as long to load as all of icfs.
+  // Loaded only here: most readers need no identity, and each of core's curves takes as long to load as all of icfs.
+  if (kty === "OKP" && crv === "Ed25519") {
+    const { Ed25519Identity } = await import("./ed25519.ts");
+    return new Ed25519Identity(key);
+  }
   if (kty === "EC" && crv === "secp256k1") {
     const { Secp256k1KeyIdentity } = await import("@icp-sdk/core/identity/secp256k1");
-    return Secp256k1KeyIdentity.fromSecretKey(secret);
+    return Secp256k1KeyIdentity.fromSecretKey(Uint8Array.from(Buffer.from(d ?? "", "base64url")));
   }
-  const { ECDSAKeyIdentity, Ed25519KeyIdentity } = await import("@icp-sdk/core/identity");
-  if (kty === "OKP" && crv === "Ed25519") return Ed25519KeyIdentity.fromSecretKey(secret);
   if (kty === "EC" && crv === "P-256") {
+    const { ECDSAKeyIdentity } = await import("@icp-sdk/core/identity");
     const algorithm = { name: "ECDSA", namedCurve: crv };
     return ECDSAKeyIdentity.fromKeyPair({
       privateKey: key.toCryptoKey(algorithm, false, ["sign"]),
