@@ -6,7 +6,7 @@
 import { Actor, blsVerify, HttpAgent } from "@icp-sdk/core/agent";
 import pLimit from "p-limit";
 import { parseCanisterId } from "../../lib/ic/canister-id.ts";
-import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
+import type { BlsVerify } from "../../lib/ic/certificate/valid-signatures.ts";
 import { networkStatus, resolveNetwork } from "../../lib/ic/network.ts";
 import { MirroredReader } from "../../lib/source/icfs/mirrored-reader.ts";
 import { Mirrors } from "../../lib/source/icfs/mirrors.ts";

@@ -4,7 +4,7 @@
  */
 import { ChunkCache } from "../../lib/cache/chunk-cache.ts";
 import { messageOf } from "../../lib/errors.ts";
-import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
+import type { BlsVerify } from "../../lib/ic/certificate/valid-signatures.ts";
 import { Hydrator, startOf } from "../../lib/live/hydrate.ts";
 import type { Log } from "../../lib/log.ts";
 import { AwaitedChunks } from "../../lib/serve/awaited-chunks.ts";

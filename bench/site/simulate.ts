@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { verifySignature } from "../../lib/ic/certificate/bls.ts";
-import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
+import type { BlsVerify } from "../../lib/ic/certificate/valid-signatures.ts";
 import { Host } from "./host.ts";
 import { makeRelease } from "./release.ts";
 import { Ic, Nginx, ServingHost } from "./servers.ts";

@@ -12,14 +12,12 @@ import {
 import type { Principal } from "@icp-sdk/core/principal";
 import { LRUCache } from "lru-cache";
 import { FormatError } from "../errors.ts";
+import { AdaptedAgent } from "./adapted-agent.ts";
 import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
-import { fromAnyGateway } from "./gateway/any-gateway.ts";
-// Only for its side effects: core checks certificates with the same library, which certificate/bls.ts makes faster.
-import "./certificate/bls.ts";
 import { ERROR_CODES, RejectError } from "./call-errors.ts";
+import { fromAnyGateway } from "./gateway/any-gateway.ts";
 import { asAgents, gatewayFetch } from "./gateway/gateway-fetch.ts";
 import type { Network } from "./network.ts";
-import { TimelyAgent } from "./timely-agent.ts";
 import type { Received } from "./transport/bounded-fetch.ts";
 
 export interface AgentOptions {
@@ -39,7 +37,7 @@ export interface AgentOptions {
 
 /** An agent for a network, whose requests go to the gateways that gateway/gateways.ts chooses. */
 export function createAgent(options: AgentOptions): HttpAgent {
-  return TimelyAgent.createSync({
+  return AdaptedAgent.createSync({
     host: options.network.gateways[0]!,
     identity: options.identity ?? new AnonymousIdentity(),
     rootKey: options.rootKey,

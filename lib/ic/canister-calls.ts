@@ -16,7 +16,8 @@ import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
 import { fromCall, rejectionIn, rejectReason, requestIn, withMissing } from "./agent-error.ts";
 import { RejectError } from "./call-errors.ts";
-import { type BlsVerify, type CallItem, VerificationError, verifyCall } from "./certificate/certificate.ts";
+import { type CallItem, VerificationError, verifyCall } from "./certificate/certificate.ts";
+import type { BlsVerify } from "./certificate/valid-signatures.ts";
 import { fromAnyGateway } from "./gateway/any-gateway.ts";
 import { readState } from "./read-state.ts";
 

@@ -1,6 +1,6 @@
 /** Opens a canister as a source, also when the network does not answer and only what is kept on this host is left. */
 import { messageOf, UserError } from "../errors.ts";
-import type { BlsVerify } from "../ic/certificate/certificate.ts";
+import type { BlsVerify } from "../ic/certificate/valid-signatures.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keptKind } from "../source/kept.ts";
 import { openSource } from "../source/open-source.ts";

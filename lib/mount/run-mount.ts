@@ -1,7 +1,7 @@
 /** Runs `icfs mount` from start to end: opens the first release, mounts it, and cleans up. */
 import { prepareMountpoint } from "../fs/mounting/mountpoint.ts";
 import { BlsThread } from "../ic/certificate/bls-thread.ts";
-import type { BlsVerify } from "../ic/certificate/certificate.ts";
+import type { BlsVerify } from "../ic/certificate/valid-signatures.ts";
 import { gatewaysOf } from "../ic/gateway/gateways.ts";
 import { openFirst } from "../live/first-release.ts";
 import { openKnown } from "../live/open-known.ts";

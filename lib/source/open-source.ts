@@ -3,7 +3,7 @@
 import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
 import { type CanisterCalls, queries, replicatedCalls } from "../ic/canister-calls.ts";
-import type { BlsVerify } from "../ic/certificate/certificate.ts";
+import type { BlsVerify } from "../ic/certificate/valid-signatures.ts";
 import type { Log } from "../log.ts";
 import type { CanisterAddress, ReleaseAddress } from "./address.ts";
 import { detectSource } from "./detect.ts";

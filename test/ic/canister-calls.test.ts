@@ -17,7 +17,7 @@ import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import type { HttpStatusError } from "../../lib/ic/call-errors.ts";
 import { replicatedCalls, unverifiedCall } from "../../lib/ic/canister-calls.ts";
 import { verifySignature } from "../../lib/ic/certificate/bls.ts";
-import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
+import type { BlsVerify } from "../../lib/ic/certificate/valid-signatures.ts";
 import { certifiedAt } from "../../lib/ic/read-state.ts";
 import { TINY } from "../localnet/assemble.ts";
 import { startEmptyNetwork } from "../support/networks.ts";

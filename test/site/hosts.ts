@@ -10,7 +10,7 @@ import { type DiskStore, openDiskStore } from "../../lib/cache/disk-store.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { parseCanisterId } from "../../lib/ic/canister-id.ts";
 import { verifySignature } from "../../lib/ic/certificate/bls.ts";
-import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
+import type { BlsVerify } from "../../lib/ic/certificate/valid-signatures.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { Hydrator, startOf } from "../../lib/live/hydrate.ts";
 import type { Log } from "../../lib/log.ts";

@@ -5,7 +5,7 @@
 import type { Worker } from "node:worker_threads";
 import { startWorker } from "../../worker.ts";
 import type { BlsAnswer, BlsTask } from "./bls-worker.ts";
-import type { BlsVerify } from "./certificate.ts";
+import type { BlsVerify } from "./valid-signatures.ts";
 
 export class BlsThread {
   #worker: Worker | undefined;

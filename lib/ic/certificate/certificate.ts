@@ -3,26 +3,19 @@
  * the root key has delegated the canister to that subnet, and when it was signed.
  */
 import type { Principal } from "@icp-sdk/core/principal";
-import { LRUCache } from "lru-cache";
 import { FormatError, messageOf } from "../../errors.ts";
 import { verifySignature } from "./bls.ts";
 import { isInRanges } from "./canister-ranges.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { ANY_ITEM, type CertificateLimits, checkCertificate, ONE_ITEM } from "./certificate-form.ts";
 import { type HashTree, lookupLeaf, readHashTree, rootHash } from "./hash-tree.ts";
+import { type BlsVerify, isValid } from "./valid-signatures.ts";
 
 export interface CertifiedData {
   readonly data: Uint8Array;
   /** When the subnet certified it. */
   readonly time: Date;
 }
-
-/** Checks a BLS signature; verifySignature() of bls.ts by default. */
-export type BlsVerify = (
-  publicKey: Uint8Array,
-  signature: Uint8Array,
-  message: Uint8Array,
-) => Promise<boolean> | boolean;
 
 /** The certificate does not prove what it should. */
 export class VerificationError extends Error {
@@ -192,12 +185,6 @@ export function checkTime(time: Date, maxMinutes = MAX_AGE_MINUTES): void {
   }
 }
 
-/**
- * Keys with signatures and messages that were valid. Certificates come with the same delegation for days: checking that only once halves
- * the processor time that a certificate takes.
- */
-const known = new LRUCache<string, true>({ max: 16 });
-
 async function isSigned(
   tree: HashTree,
   signature: Uint8Array,
@@ -207,17 +194,14 @@ async function isSigned(
   const at = DER_PREFIX.length;
   if (key.length !== at + KEY_BYTES || !DER_PREFIX.equals(key.subarray(0, at))) return false;
   const message = Buffer.concat([STATE_ROOT, rootHash(tree)]);
-  const triple = Buffer.concat([key, signature, message]).toString("latin1");
-  if (known.has(triple)) return true;
   try {
     // Copies: a view would take its whole buffer along to another thread.
-    const valid = await blsVerify(
+    return await isValid(
+      blsVerify,
       Uint8Array.from(key.subarray(at)),
       Uint8Array.from(signature),
       Uint8Array.from(message),
     );
-    if (valid) known.set(triple, true);
-    return valid;
   } catch {
     // The signature or the key is not a point of its group.
     return false;

@@ -5,9 +5,9 @@
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { messageOf } from "../../errors.ts";
 import type { Urgency } from "../../urgency.ts";
+import { AdaptedAgent } from "../adapted-agent.ts";
 import { NoSuchCanisterError, RejectError, SignatureError } from "../call-errors.ts";
 import { isWrong } from "../certificate/certificate.ts";
-import { TimelyAgent } from "../timely-agent.ts";
 import type { AnswerRequest, Received } from "../transport/bounded-fetch.ts";
 import { asAgents, type Exchange, type GatewayFetch } from "./gateway-fetch.ts";
 import type { Gateways } from "./gateways.ts";
@@ -46,7 +46,7 @@ export async function fromAnyGateway<T>(
     };
     try {
       // An agent cannot pass anything from a question to its fetch(), so each question has an agent of its own: that takes microseconds.
-      const answer = await ask(TimelyAgent.createSync({ ...agent.config, fetch: asAgents(carried) }));
+      const answer = await ask(AdaptedAgent.createSync({ ...agent.config, fetch: asAgents(carried) }));
       for (const [url, why] of suspects.wrong(exchange.by)) gateways.wrong(url, why);
       return answer;
     } catch (error) {

@@ -5,7 +5,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "@icp-sdk/core/principal";
 import type { Call } from "../../ic/canister-calls.ts";
-import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate/certificate.ts";
+import { VerificationError, verifyCertificate } from "../../ic/certificate/certificate.ts";
+import type { BlsVerify } from "../../ic/certificate/valid-signatures.ts";
 import { inSteps } from "../../steps.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import type { LeftOut } from "../listed-tree.ts";

@@ -7,7 +7,8 @@ import { Certificate, type LookupResult } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
 import fc from "fast-check";
 import t, { type Test } from "tap";
-import { type BlsVerify, verifyCertificate } from "../../../lib/ic/certificate/certificate.ts";
+import { verifyCertificate } from "../../../lib/ic/certificate/certificate.ts";
+import type { BlsVerify } from "../../../lib/ic/certificate/valid-signatures.ts";
 import type { BlsKey } from "../../../localnet/keys.ts";
 import {
   type CertificateFields,

@@ -4,7 +4,7 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import t, { type Test } from "tap";
 import { verifySignature } from "../../../lib/ic/certificate/bls.ts";
-import type { BlsVerify } from "../../../lib/ic/certificate/certificate.ts";
+import type { BlsVerify } from "../../../lib/ic/certificate/valid-signatures.ts";
 import { resolveNetwork } from "../../../lib/ic/network.ts";
 import {
   acceptedAfter,
