@@ -23,7 +23,7 @@ t.test("slow transfers and failures shrink the window to one", async (t) => {
   const window = new AdaptiveWindow(OPTIONS);
   for (let i = 0; i < 100; i++) window.arrived(80, sizeOf(window));
   window.arrived(2000, sizeOf(window));
-  t.equal(sizeOf(window), 16, "neither quick nor slow");
+  t.equal(sizeOf(window), 16, "a transfer of medium speed leaves the window unchanged");
   window.arrived(3000, sizeOf(window));
   t.equal(sizeOf(window), 8);
   window.failed();
@@ -31,7 +31,7 @@ t.test("slow transfers and failures shrink the window to one", async (t) => {
   for (let i = 0; i < 10; i++) window.arrived(5000, sizeOf(window));
   t.equal(sizeOf(window), 1);
   window.arrived(80, sizeOf(window));
-  t.equal(sizeOf(window), 2, "and it recovers");
+  t.equal(sizeOf(window), 2, "a quick transfer lets the window grow again");
 });
 
 t.test("the window does not grow while most of it is empty", async (t) => {
@@ -41,7 +41,7 @@ t.test("the window does not grow while most of it is empty", async (t) => {
   window.arrived(80, 2);
   t.equal(sizeOf(window), 5);
   window.arrived(80, 2);
-  t.equal(sizeOf(window), 5, "two are less than half of five");
+  t.equal(sizeOf(window), 5, "two transfers in a window of five do not make it grow");
 });
 
 t.test(

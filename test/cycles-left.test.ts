@@ -26,8 +26,16 @@ t.test("the days left are estimated from the canister's own status", async (t) =
     /^1\.\d+ T: 100 days until it freezes, if nothing is published, estimated for a subnet/,
   );
   t.match(estimateLeft(statusWith(30n * idle + 100n * burn - 1n, [BigInt(GIB)])), { days: 99 });
-  t.match(estimateLeft(statusWith(30n * idle - 1n, [BigInt(GIB)])), { days: 0 }, "frozen, or nearly");
-  t.equal(estimateLeft(statusWith(1n, [])), undefined, "one that is too old to tell");
+  t.match(
+    estimateLeft(statusWith(30n * idle - 1n, [BigInt(GIB)])),
+    { days: 0 },
+    "a canister that is frozen, or nearly so, has 0 days left",
+  );
+  t.equal(
+    estimateLeft(statusWith(1n, [])),
+    undefined,
+    "a canister too old to report its memory gets no estimate",
+  );
 });
 
 t.test("a controller gets the days left from the network, and is warned in time", async (t) => {
@@ -35,7 +43,11 @@ t.test("a controller gets the days left from the network, and is warned in time"
   const id = c.canister.toText();
   const { network, rootKey, publisherAgent, canister, identity } = c;
   const stranger = createAgent({ network, rootKey, verifyQuerySignatures: true, requestTimeout: 30_000 });
-  await t.rejects(certifiedLeft(stranger, canister), { message: /Only controllers/ }, "controllers only");
+  await t.rejects(
+    certifiedLeft(stranger, canister),
+    { message: /Only controllers/ },
+    "the network refuses to tell a stranger",
+  );
 
   const status = await icfsCanister(stranger, canister).status();
   const told = await managementCanister(publisherAgent, canister).canister_status({ canister_id: canister });
@@ -78,9 +90,9 @@ t.test("a controller gets the days left from the network, and is warned in time"
       advice: "top it up, as anybody may: on a local network with provisional_top_up_canister",
     },
   ]);
-  t.equal((await asked()).stderr, "", "strangers are not told of the threshold");
+  t.equal((await asked()).stderr, "", "a stranger gets no warning");
 
   await setFreezingThreshold(publisherAgent, canister, 1n << 60n);
-  t.match(await doctor(), [], "frozen: another check says so");
+  t.match(await doctor(), [], "this check reports nothing about a frozen canister");
   t.match(await asked(), { code: 1, stderr: /is out of cycles: it is frozen/ });
 });

@@ -114,9 +114,9 @@ t.test(
     t.same(all(), below("/home/somebody"));
     for (const relative of ["", ".", "state", "./state", "../x"]) {
       set("/home/somebody", relative);
-      t.same(all(), below("/home/somebody"), `XDG_... of "${relative}" are as if they were not set`);
+      t.same(all(), below("/home/somebody"), `XDG variables of "${relative}" are ignored`);
       set(relative, undefined);
-      t.same(all(), below(userInfo().homedir), `a HOME of "${relative}" as well`);
+      t.same(all(), below(userInfo().homedir), `a HOME of "${relative}" is ignored`);
     }
     set("/home/somebody", "/elsewhere");
     t.same(all(), ["/elsewhere/icfs", "/elsewhere/icfs", "/elsewhere/icfs"]);

@@ -27,7 +27,7 @@ t.test("a lock has one holder at a time, across containers too, and a killed hol
     holder.kill("SIGKILL");
     await taken;
   }
-  t.equal((await readFile(file)).length, 0, "nothing is ever written to it");
+  t.equal((await readFile(file)).length, 0, "nothing is ever written to the lock file");
 });
 
 t.test("when a file cannot be a lock, the error says why", async (t) => {
@@ -68,7 +68,7 @@ t.test("an attempt without waiting fails at once, and its error mentions no seco
     t.equal(await takeLock(file, 0), undefined);
   });
   const lock = await takeLock(file, 0);
-  t.equal(await takeLock(file, 0), undefined, "until it is closed");
+  t.equal(await takeLock(file, 0), undefined, "the lock cannot be taken until it is closed");
   lock!.close();
   (await takeLock(file, 0))!.close();
 });

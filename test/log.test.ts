@@ -130,7 +130,7 @@ t.test(
           if (isNew) t.equal(lines[before], `${level} ${what} ${number}`);
         }
         log.end();
-        t.ok(lines.length <= 4 * kinds.size, `${sum} events are ${lines.length} lines`);
+        t.ok(lines.length <= 4 * kinds.size, `${sum} events make ${lines.length} lines`);
         t.equal(eventsIn(lines), sum);
       }),
     );
@@ -142,9 +142,9 @@ t.test("the log stays bounded even if a stranger invents kinds of events", async
   const word = (i: number) =>
     i.toString(26).replace(/./g, (digit) => "ghijklmnopqrstuvwxyzGHIJKL"[Number.parseInt(digit, 26)]!);
   for (let i = 0; i < 10_000; i++) log.warn(`rejected: ${word(i)} ${"x".repeat(500)}`);
-  t.equal(lines.length, 100 + 3, "a hundred kinds, and one of all the others");
+  t.equal(lines.length, 100 + 3, "a hundred kinds are logged, and all the others count as one kind");
   for (let i = 0; i < 10; i++) log.warn(`rejected: ${word(0)} ${"x".repeat(500)}`);
-  t.equal(lines.length, 100 + 3 + 2, "which does not take away from those that are known");
+  t.equal(lines.length, 100 + 3 + 2, "a known kind keeps its own limit");
   log.end();
   t.equal(eventsIn(lines), 10_010);
   t.match(

@@ -19,7 +19,7 @@ const trapped = (words: string) => new RejectError(5, `canister x rejects "y": $
 
 t.test("the words of refusals are the canister's own", async (t) => {
   const traps = [...main.matchAll(/Runtime\.trap\("([^"]*)"/g)].map(([, words]) => words!);
-  t.ok(traps.length > 5, "what it traps with is found");
+  t.ok(traps.length > 5, "the canister's trap messages are found");
   t.ok(
     traps.some((words) => words.startsWith(REFUSALS.private)),
     "main.mo",
@@ -49,7 +49,7 @@ t.test("a reader refused by a private canister is recognised, and told what to d
   t.equal(
     refusalToRead(error, anonymous, canister),
     `${nobody}; your own is --identity ${home}/icfs/identity.pem`,
-    "once there is one",
+    "the host's own identity is suggested once it exists",
   );
   t.match(refusalToRead(error, canister, canister), /or have an owner run `icfs grant \S+ \S+ reader`$/);
   for (const other of [trapped(REFUSALS.sender), new Error(REFUSALS.private)]) {

@@ -90,8 +90,8 @@ t.test(
         network: resolveNetwork("local"),
       }).head();
     const done = await recording(t, trust);
-    t.strictSame(done.slice(-3), order, "what was accepted");
-    t.ok(done.length > 5, "and the directories that are new, which would be gone with what is in them");
+    t.strictSame(done.slice(-3), order, "the accepted release is saved in the same order");
+    t.ok(done.length > 5, "new directories are synced as well");
 
     process.env.XDG_CONFIG_HOME = join(directory, "config");
     const { error } = console;
@@ -116,7 +116,7 @@ t.test("a failed replacement leaves nothing behind, and removes nothing of other
   t.strictSame((await readdir(directory)).sort(), ["file", "file.1.new"]);
   await t.rejects(replaceFile(join(directory, "absent/file"), ""), { code: "ENOENT" });
   const names = new Set(Array.from({ length: 100 }, () => unfinishedNameOf(path)));
-  t.equal(names.size, 100, "each has a name of its own");
+  t.equal(names.size, 100, "every unfinished file has a different name");
 });
 
 t.test("of many replacements at once, one remains, and it is whole", async (t) => {

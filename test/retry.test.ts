@@ -35,12 +35,12 @@ t.test("`again` decides after each error; pauses double, with jitter, up to the 
       },
     },
   );
-  await t.rejects(work, { message: "attempt 6" }, "the last error is the one that counts");
+  await t.rejects(work, { message: "attempt 6" }, "the last attempt's error is the one reported");
   t.equal(errors.length, 6);
   for (const [i, length] of [2, 4, 8, 10, 10, 10].entries()) {
     t.ok(pauses[i]! >= length / 2 && pauses[i]! < length * 1.5, `pause ${i}: ${pauses[i]} of ${length}`);
   }
-  t.not(new Set(pauses.slice(3)).size, 1, "hosts do not come back all at once");
+  t.not(new Set(pauses.slice(3)).size, 1, "jitter makes equally long pauses differ");
 });
 
 t.test("no second attempt is made when `again` says no", async (t) => {
@@ -74,8 +74,8 @@ t.test("an error may ask for a longer pause", async (t) => {
   );
   await t.rejects(work, { message: "as usual" });
   t.ok(pauses[0]! < 3);
-  t.ok(pauses[1]! >= 20 && pauses[1]! <= 30, `${pauses[1]} of 20 at least`);
-  t.ok(pauses[2]! < 3, "once");
+  t.ok(pauses[1]! >= 20 && pauses[1]! <= 30, `a pause of ${pauses[1]}, at least 20`);
+  t.ok(pauses[2]! < 3, "the pause after that is short again");
 });
 
 t.test("an abort signal ends a pause", async (t) => {

@@ -21,6 +21,6 @@ t.test("sorting gives the result of toSorted(), is stable, and pauses", async (t
   while (work.next().done !== true) turns += 1;
   // Twenty runs, and five merges of all elements.
   t.ok(turns >= 20 + 4 * 20, `${turns} turns`);
-  t.strictSame(many, before, "what was given is left as it was");
+  t.strictSame(many, before, "the input is left unchanged");
   t.strictSame((await inSteps(sorting(many, (a, b) => a - b))).slice(0, 3), [0, 1, 2]);
 });

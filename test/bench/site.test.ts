@@ -43,26 +43,33 @@ t.test("a simulated site", async (t) => {
   ];
   const { chunks, mebibytes } = none;
   for (const { byMirrors, byIc, ready } of outcomes) {
-    t.equal(byMirrors + byIc, HOSTS * chunks, "each host has each chunk once");
+    t.equal(byMirrors + byIc, HOSTS * chunks, "each host gets each chunk once");
     t.ok(ready.first <= ready.half && ready.half <= ready.all);
   }
 
-  t.match(none.ic, { heads: HOSTS, chunks: HOSTS * chunks, refused: 0 }, "without a cache each asks for all");
+  t.match(
+    none.ic,
+    { heads: HOSTS, chunks: HOSTS * chunks, refused: 0 },
+    "without a cache, each host asks the IC for the head and every chunk",
+  );
   t.ok(none.ic.mebibytes > HOSTS * mebibytes && none.ic.mebibytes < 1.01 * HOSTS * mebibytes);
-  t.ok(none.headsAMinute >= 2 && none.headsAMinute <= 3, "and for the head once a minute");
+  t.ok(
+    none.headsAMinute >= 2 && none.headsAMinute <= 3,
+    "without a cache, each host asks for the head about once a minute",
+  );
 
   const { questions, byHosts } = nginx.ic;
   t.equal(questions - byHosts, chunks + 1, "nginx asks for the head and each chunk once");
-  t.equal(byHosts, 0, "over a slow line as well");
+  t.equal(byHosts, 0, "no host asks the IC itself, even over a slow line");
 
   t.match(serve.ic, { heads: 1, chunks }, "the first icfs serve asks for each chunk once");
   t.equal(serve.byIc, 0);
-  t.ok(serve.headsAMinute <= 1, "and for the head once a minute");
+  t.ok(serve.headsAMinute <= 1, "icfs serve asks for the head at most once a minute");
 
-  t.ok(killed.byIc >= chunks, "without their cache hosts go on by the IC");
-  t.ok(limited.ic.refused > 0, "who asks too much is refused");
+  t.ok(killed.byIc >= chunks, "hosts get the rest from the IC after nginx dies");
+  t.ok(limited.ic.refused > 0, "requests over the IC's limit are refused");
   t.ok(limited.ready.all > none.ready.all);
 
-  t.match(cold.ic, { heads: 1, chunks }, "icfs serve that starts with the hosts asks for each chunk once");
-  t.equal(cold.byIc, 0, "and they wait for it");
+  t.match(cold.ic, { heads: 1, chunks }, "an icfs serve that starts with the hosts asks for each chunk once");
+  t.equal(cold.byIc, 0, "hosts wait for icfs serve and get no chunk from the IC");
 });

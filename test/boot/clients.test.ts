@@ -92,15 +92,15 @@ async function eightClients(
     }),
   );
   for (const directory of got) {
-    t.equal((await sh("diff", "-r", c.tree, directory)).code, 0, "a client has every byte of every file");
+    t.equal((await sh("diff", "-r", c.tree, directory)).code, 0, "each client has every byte of every file");
   }
   t.same(
     chunks.map((key) => asked.get(key)),
     chunks.map(() => 1),
-    `each of ${chunks.length} chunks was fetched once`,
+    `each of ${chunks.length} chunks is fetched once`,
   );
   const { cache, readers } = await mount.status();
-  t.equal(cache.chunksVerified, chunks.length, "which the mount says, too");
+  t.equal(cache.chunksVerified, chunks.length, "the mount's status counts each fetched chunk once");
   t.equal(readers.errors, 0);
   await stack.disposeAsync();
   await mount.umount();

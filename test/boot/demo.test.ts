@@ -33,5 +33,5 @@ t.test("the demo boots to the installer's first screen and leaves nothing behind
     t.ok(found, `prints ${pattern}`, { printed: run.demo.output });
     at += found?.index ?? 0;
   }
-  t.same(await run.leftovers(), [], "nothing is left");
+  t.same(await run.leftovers(), [], "the demo leaves nothing behind");
 });

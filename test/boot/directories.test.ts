@@ -47,7 +47,7 @@ async function sameAsOnDisk(t: Test): Promise<string[]> {
   const { code, stdout, stderr } = await sh(command[0], ...command[1]);
   t.equal(code, 0, stderr);
   const lines = stdout.trim().split("\n");
-  t.match(JSON.parse(lines[0]!), { bytes: 8 }, "a file is a file");
+  t.match(JSON.parse(lines[0]!), { bytes: 8 }, "a regular file is served from the mount");
   for (let i = 0; i < lines.length; i += 2) t.equal(plain(lines[i]!), plain(lines[i + 1]!), names[i]!);
   return lines.slice(2);
 }

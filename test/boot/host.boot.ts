@@ -171,7 +171,7 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
       "systemctl is-system-running --wait; systemctl --failed --no-legend",
       LATE,
     );
-    t.equal(output.trim(), "running", "nothing has failed");
+    t.equal(output.trim(), "running", "the host boots without a failed unit");
     t.same(await isMounted(guest), ALL);
     for (const mountpoint of MOUNTPOINTS)
       t.equal(await guest.ask(sums(mountpoint)), await expected(), mountpoint);
@@ -179,13 +179,20 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
     const times = order.map((unit) => property(unit, "ActiveEnterTimestampMonotonic")).join(" && ");
     const [early, pxe] = (await guest.ask(times)).split("\n").map(Number);
     const began = Number(await guest.ask(property("dnsmasq", "InactiveExitTimestampMonotonic")));
-    t.ok(early! < began && pxe! < began, "dnsmasq was started after what is ordered before it");
+    t.ok(early! < began && pxe! < began, "dnsmasq starts after the mounts that it is ordered after");
     const online = Number(
       await guest.ask(property("network-online.target", "ActiveEnterTimestampMonotonic")),
     );
-    t.ok(online > 0 && online < Math.min(early!, pxe!), "and these after the network");
+    t.ok(
+      online > 0 && online < Math.min(early!, pxe!),
+      "the mounts are active only after the network is online",
+    );
     t.equal(sha256(await tftp("pxelinux.0")), sha256(await readFile(join(tree, "pxelinux.0"))), "TFTP");
-    t.equal(sha256(await tftp("latest")), sha256(await readFile(join(tree, "latest"))), "TFTP, a link");
+    t.equal(
+      sha256(await tftp("latest")),
+      sha256(await readFile(join(tree, "latest"))),
+      "TFTP serves a link's target",
+    );
   };
 
   await t.test("with an empty cache, and a network that comes up late", async (t) => {
@@ -202,7 +209,11 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
     await cable("up");
     await isWell(t, guest);
     await guest.until("test -e /run/looked");
-    t.equal(await guest.ask("cat /run/looked"), await expected(), "who looked before there was a network");
+    t.equal(
+      await guest.ask("cat /run/looked"),
+      await expected(),
+      "a reader from before the network came up gets every file",
+    );
 
     await t.test("the service", async (t) => {
       const status = `release 1 of ${CANISTER} at /srv/pxe; all of it is here`;
@@ -211,7 +222,7 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
       t.equal(
         await guest.ask(`readlink /proc/${pid}/ns/mnt`),
         await guest.ask("readlink /proc/1/ns/mnt"),
-        "in the host's mount namespace",
+        "the service runs in the host's mount namespace",
       );
       t.match(
         await guest.ask(`cat /proc/${pid}/status`),
@@ -237,7 +248,7 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
         t.match(
           await guest.run(`kill -KILL ${pid}; while test -e /proc/${pid}; do :; done; ls /srv/pxe`),
           { output: /Transport endpoint is not connected/ },
-          "no empty directory",
+          "the mountpoint of a killed service gives an error, not an empty directory",
         );
         await guest.until(
           `systemctl is-active icfs@pxe && test $(${property("icfs@pxe", "MainPID")}) -ne ${pid}`,
@@ -258,7 +269,11 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
         );
         t.equal(await guest.ask(property("icfs@pxe", "Result")), "success");
         await guest.ask("systemctl start icfs@pxe", LATE);
-        t.equal(await guest.ask(sums("/srv/pxe")), await expected(), "when start returns");
+        t.equal(
+          await guest.ask(sums("/srv/pxe")),
+          await expected(),
+          "the files can be read as soon as systemctl start returns",
+        );
       });
 
       await t.test("the service ends successfully when it is unmounted by hand", async (t) => {
@@ -272,7 +287,11 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
         "the service fails to start when the network does not come up in time, and keeps retrying",
         async (t) => {
           await cable("down");
-          t.not((await guest.run("systemctl start icfs@cold", LATE)).code, 0, "nobody waits longer for it");
+          t.not(
+            (await guest.run("systemctl start icfs@cold", LATE)).code,
+            0,
+            "systemctl start fails while the network is down",
+          );
           await guest.until(`test $(${property("icfs@cold", "NRestarts")}) -gt 0`, LATE);
           await cable("up");
           await guest.until("systemctl is-active icfs@cold", LATE);

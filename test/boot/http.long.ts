@@ -61,9 +61,9 @@ t.test(
     t.same(
       [...new Set(asked)],
       ["/.icfs/boot.ipxe", ...["boot.ipxe", KERNEL, INITRD].map((name) => `/.icfs/at/1/${name}`)],
-      "the release by its number, from the script on",
+      "every path after the script names the release by its number",
     );
-    t.equal(new Set(site.asked).size, site.asked.length, "nothing twice");
+    t.equal(new Set(site.asked).size, site.asked.length, "no request is sent to the canister twice");
 
     /** Fetches the image as firmware does, which follows no redirect. */
     const image = async (t: Test) => {

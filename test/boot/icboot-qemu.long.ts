@@ -26,7 +26,7 @@ t.test(
       async ({ tree, flat, canister, url, env }) => {
         const { files } = await publish(tree, canister, url, { env });
         const expected = await run("find", [flat, "-type", "f"]);
-        t.equal(files, expected.trim().split("\n").length, "each file under each of its names");
+        t.equal(files, expected.trim().split("\n").length, "each file is published under each of its names");
       },
     );
     const { canister, flat, mountpoint, url, env, stack } = published;
@@ -51,6 +51,9 @@ t.test(
     t.match(status, { source: "icboot", mountpoint });
     t.ok(status.readers.bytes > BOOT_BYTES, "the kernel and the initrd came through the mount");
     t.equal(status.readers.errors, 0);
-    await t.resolves(run("diff", ["-r", flat, mountpoint], { seconds: 120 }), "every file is what it was");
+    await t.resolves(
+      run("diff", ["-r", flat, mountpoint], { seconds: 120 }),
+      "the mount has the same files as the published tree",
+    );
   },
 );

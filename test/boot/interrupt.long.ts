@@ -19,7 +19,7 @@ for (const [stage, signal, code] of INTERRUPTIONS) {
     process.kill(run.demo.pid!, signal);
     t.equal(await run.demo.exit, code, "exit code");
     t.match(run.demo.output, `interrupted (${signal})`, "says so");
-    t.notMatch(run.demo.output, "by force", "everything ended when asked");
-    t.same(await run.leftovers(), [], "nothing is left");
+    t.notMatch(run.demo.output, "by force", "every process ends without being killed");
+    t.same(await run.leftovers(), [], "the demo leaves nothing behind");
   });
 }

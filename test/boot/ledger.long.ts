@@ -89,7 +89,11 @@ t.test("the ledger lists each transfer that dnsmasq has completed", async (t) =>
   const count = async () => (await written()).length;
   const got = await Promise.all(Array.from({ length: MACHINES }, (_, i) => boot(i, ALL_NAMES)));
   const whole = got.flat().filter(({ sha256 }) => sha256 !== undefined);
-  t.equal(whole.length, TRANSFERS - TRANSFERS / BREAK_OFF, "some broke off");
+  t.equal(
+    whole.length,
+    TRANSFERS - TRANSFERS / BREAK_OFF,
+    "all transfers complete except those that are broken off",
+  );
   await grows("lines of the ledger", whole.length, count);
   await c.publish(files(2));
   await eventually("the mount has followed", async () => (await mounted.status()).release === 2);
@@ -138,7 +142,7 @@ t.test("the ledger lists each transfer that dnsmasq has completed", async (t) =>
         }),
       ),
     ),
-    "a boot for each machine, with all that it got",
+    "each machine has one boot, with all the files that it got",
   );
   const [MAC, MACHINE] = [macOf(MACHINES), addressOf(MACHINES)];
   t.match(await c.icfs(["boots", "--stale", ...options]), {

@@ -60,7 +60,7 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
     t.same(
       FILES.uefi.slice(0, 2).filter((name) => !sent.includes(name)),
       [],
-      "dnsmasq has sent shim and GRUB",
+      "dnsmasq sends shim and GRUB",
     );
     await host.virsh("net-destroy", "default");
   });
@@ -78,13 +78,13 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
         boot(t, "uefi", uefiStages(MODULES), UEFI_FAILURE),
       ]);
       const right = uefi.output.match(/\.mod: OK/g) ?? [];
-      t.equal(right.length, modules.length, "GRUB has found every module to be what it was");
+      t.equal(right.length, modules.length, "GRUB verifies the checksum of every module");
     });
     const expected = [...FILES.bios, ...FILES.uefi, SUMS, ...modules.map((name) => `${GRUB}/${name}`)];
     t.same(
       expected.filter((name) => !sent.includes(name)),
       [],
-      "dnsmasq has sent all that either asks for",
+      "dnsmasq sends every file that BIOS and UEFI machines ask for",
     );
     await isTree(t);
   });

@@ -20,11 +20,15 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
     t.match(await host.virsh("net-define", NETWORK), /Network default defined/, "net-define");
     t.match(await host.virsh("net-start", "default"), /Network default started/, "net-start");
     t.match(await host.virsh("net-destroy", "default"), /Network default destroyed/, "net-destroy");
-    t.match(await host.virsh("net-start", "default"), /Network default started/, "net-start, again");
+    t.match(
+      await host.virsh("net-start", "default"),
+      /Network default started/,
+      "net-start after net-destroy",
+    );
     const pid = (await run(...host.inside("cat", ["/run/libvirt/network/default.pid"]), { env })).trim();
     const user = (await run(...host.inside("ps", ["-o", "user=", "-p", pid]), { env })).trim();
     t.match(user, /^(?!root$)./, `dnsmasq is unprivileged: ${user}`);
-    t.same(mountsBelow(ROOT), before, "this machine's own directory is as it was");
+    t.same(mountsBelow(ROOT), before, "the mounts at this machine's own /srv/tftp are unchanged");
     await isTree(t);
 
     const commands = await documented("BOOT.md", "Serve it with libvirt");
@@ -33,7 +37,11 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
     await host.virsh("net-undefine", "default");
     await writeFile(join(directory, "network.xml"), xml!);
     const said = await run(...host.inside("sh", ["-ec", `cd ${directory}\n${commands}`]), { env });
-    t.match(said, /<tftp root='\/srv\/tftp'\/>/, "as the documentation has it");
+    t.match(
+      said,
+      /<tftp root='\/srv\/tftp'\/>/,
+      "the documented commands define the network with its TFTP root",
+    );
     await host.virsh("net-destroy", "default");
     await host.virsh("net-undefine", "default");
     await host.virsh("net-define", NETWORK);
@@ -44,7 +52,7 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
     const sent = await sentDuring(async () => {
       await boot(t, "bios", STAGES);
     });
-    t.same(sent, [...FILES.bios].sort(), "dnsmasq has sent these files");
+    t.same(sent, [...FILES.bios].sort(), "dnsmasq sends exactly the files of a BIOS boot");
     await isTree(t);
   });
 
@@ -58,12 +66,16 @@ t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
     const notFound = { message: new RegExp(`^curl failed \\(${NOT_FOUND}\\)`) };
     t.equal(await fetch("version.info"), content);
     await online(BIN, "umount", ROOT);
-    await t.rejects(fetch("version.info"), notFound, "not found without the mount");
+    await t.rejects(fetch("version.info"), notFound, "the file is not found without the mount");
     await host.virsh("net-destroy", "default");
     await host.virsh("net-start", "default");
-    await t.rejects(fetch("version.info"), notFound, "the network starts without it anyway");
+    await t.rejects(
+      fetch("version.info"),
+      notFound,
+      "the network starts without the mount, and the file is not found",
+    );
     await mount();
-    t.equal(await fetch("version.info"), content, "and serves it without being started again");
+    t.equal(await fetch("version.info"), content, "the running network serves the file once it is mounted");
     await online(BIN, "umount", ROOT);
   });
 });

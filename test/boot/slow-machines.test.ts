@@ -74,7 +74,11 @@ t.test("slow machines get the kernel and initrd of one release, by dnsmasq and b
   const stays = async (machine: Machine, by: string) => {
     const before = machine.blocks();
     await eventually("it takes its time", () => machine.blocks() >= before + LONG);
-    t.equal((await mounted.status()).release, first, `${by} has a file open`);
+    t.equal(
+      (await mounted.status()).release,
+      first,
+      `the mount keeps its release while ${by} has a file open`,
+    );
   };
 
   const one = await boot(t, byDnsmasq);

@@ -54,7 +54,7 @@ t.test("a machine boots to the kernel, and every file arrives", { timeout: 600_0
   await fetchFiles(namespace, await find("-size", "+0"), got, { tftp: LARGE_BLOCKS, env });
   // curl treats a size of 0 in the server's answer as an error.
   await fetchFiles(namespace, await find("-empty"), got, { tftp: PLAIN, env });
-  await t.resolves(run("diff", ["-r", flat, got]), `${names.length} files came, every byte of them`);
+  await t.resolves(run("diff", ["-r", flat, got]), `all ${names.length} files arrive unchanged`);
 });
 
 const SIZE = 6 * 1024 * 1024;
@@ -99,8 +99,8 @@ t.test(
     failAfter(c.proxy, 4);
     const fetch = await fetchLarge(t, "whole", ["--open", "whole", "--open-timeout", "20", ...READ_TIMEOUT]);
     const failed = await fetch();
-    t.match(failed.error, { message: /^curl failed \(71\)/ }, "TFTP's error 0");
-    t.equal(failed.got.length, 0, "nothing of it has been sent");
+    t.match(failed.error, { message: /^curl failed \(71\)/ }, "the client gets TFTP's error 0");
+    t.equal(failed.got.length, 0, "no byte of the file is sent");
     c.proxy.fault = () => "none";
     let later = failed;
     // For a moment after an outage, reads fail without waiting for the network (lib/cache/breaker.ts).

@@ -34,7 +34,7 @@ t.test("memory is bounded in bytes, and the least recently used chunk is evicted
   for (const { reference } of [a, b, c, a, d]) await cache.get(reference);
   t.equal(fetched.length, 4, "three fit");
   for (const { reference } of [a, c, d]) await cache.get(reference);
-  t.equal(fetched.length, 4, "b is gone, the others are there");
+  t.equal(fetched.length, 4, "a, c and d stay in memory");
   await cache.get(b.reference);
   t.equal(fetched.length, 5);
   t.equal(cache.statistics.hits, 4);
@@ -47,7 +47,7 @@ t.test("a chunk larger than the memory is served anyway", async (t) => {
   t.equal(await cache.get(large.reference), large.bytes);
   t.equal(await cache.get(large.reference), large.bytes);
   await cache.get(A.reference);
-  t.equal(fetched.length, 3, "and pushes nothing out");
+  t.equal(fetched.length, 3, "a chunk larger than the memory evicts no other chunk");
 });
 
 t.test("failed fetches are retried and logged once, and no wrong bytes are kept", async (t) => {
@@ -94,7 +94,7 @@ t.test(
     t.ok(fetched.length >= 3, `${fetched.length} attempts`);
     const attempts = fetched.length;
     await clock.pass(100);
-    t.equal(fetched.length, attempts, "nobody waits any more, and nothing goes on in the background");
+    t.equal(fetched.length, attempts, "nothing is fetched in the background after the read has failed");
     broken = false;
     await t.rejects(
       cache.get(A.reference),
@@ -104,7 +104,11 @@ t.test(
     // The breaker's first pause lasts at most this long.
     await clock.pass(1250);
     t.equal(cache.breaker.openSince, undefined);
-    t.equal(await cache.get(A.reference), A.bytes, "the next read tries again");
+    t.equal(
+      await cache.get(A.reference),
+      A.bytes,
+      "the next read after the breaker's pause fetches the chunk",
+    );
   },
 );
 
@@ -170,7 +174,10 @@ t.test("a background fetch may take its time until a reader waits for the same c
   const load = cache.load(A.reference, { keep: true });
   await settled();
   t.equal(urgent[0]!(), false);
-  t.ok(patience!.silence > 80_000 && patience!.whole > 80_000, "with other processes as well");
+  t.ok(
+    patience!.silence > 80_000 && patience!.whole > 80_000,
+    "the fetch waits longer than the read timeout for other processes",
+  );
   const read = cache.get(A.reference);
   await settled();
   t.equal(urgent[0]!(), true);
@@ -179,7 +186,7 @@ t.test("a background fetch may take its time until a reader waits for the same c
   t.equal(await read, await load);
   cache.prefetch(B.reference);
   await settled();
-  t.equal(urgent[1]!(), true, "of what a reader will ask for next somebody waits soon");
+  t.equal(urgent[1]!(), true, "a prefetched chunk is urgent from the start");
   await answer();
   t.equal(urgent.length, 2);
 });
@@ -235,7 +242,7 @@ t.test("a chunk that arrives while a second request reads the disk is not fetche
     await answer("read");
     const second = ask(cache);
     await settled();
-    t.equal(waits("read"), 1, `${how} looks on disk`);
+    t.equal(waits("read"), 1, `${how} reads the disk`);
     await network.answer();
     await answer("read");
     await answer("write");
@@ -272,7 +279,7 @@ t.test(
     const another = cache.load(A.reference, { keep: false });
     cache.prefetch(A.reference);
     await settled();
-    t.equal(waits("read"), 0, "which is not looked for on disk");
+    t.equal(waits("read"), 0, "a chunk being written is not looked up on disk");
     t.equal(waits("write"), 1);
     await answer("write");
     await Promise.all([load, another]);
@@ -287,7 +294,7 @@ t.test("a background load does not fetch a chunk that a reader got before its tu
   const other = cache.get(B.reference);
   const load = cache.load(A.reference, { keep: true });
   await settled();
-  t.same(fetched, [B.reference], "it waits while somebody reads");
+  t.same(fetched, [B.reference], "a background load waits while a reader waits");
   const reader = cache.get(A.reference);
   await settled();
   t.same(fetched, [B.reference, A.reference]);
@@ -307,7 +314,7 @@ t.test("a background load starts once no reader has waited for a while", async (
   await network.answer();
   await read;
   await clock.pass(TURN_MS - 1);
-  t.same(fetched, [A.reference], "who reads on asks for more at once");
+  t.same(fetched, [A.reference], "a background load does not start right after a read");
   await clock.pass(1);
   t.same(fetched, [A.reference, B.reference]);
   await network.answer();
@@ -335,28 +342,28 @@ t.test("a background fetch pauses while a reader waits, but not for long", async
   await settled();
   t.ok(rest(urgencies[0]));
   await settled();
-  t.equal(over, 1, "nobody waits: for what has arrived already");
+  t.equal(over, 1, "the pause ends at once while no reader waits");
   const read = cache.get(A.reference);
   await settled();
-  t.notOk(rest(urgencies[1]), "a reader's own");
+  t.notOk(rest(urgencies[1]), "a reader's own fetch does not pause");
   t.ok(rest(urgencies[0]));
   await clock.pass(LONGEST_REST_MS - 1);
   t.equal(over, 1);
   await clock.pass(1);
-  t.equal(over, 2, "it has waited for long enough");
+  t.equal(over, 2, "the pause ends after its longest time");
   t.ok(rest(urgencies[0]));
   cache.prefetch(chunk("cccc").reference);
   await settled();
   t.equal(over, 2);
   t.ok(rest(urgencies[2]));
   await settled();
-  t.equal(over, 3, "what is asked for ahead goes on beside the reader");
+  t.equal(over, 3, "a prefetch does not wait for the reader");
   await network.answer();
   await load;
   await network.answer();
   t.equal(await read, A.bytes);
   await settled();
-  t.equal(over, 4, "nobody waits any more");
+  t.equal(over, 4, "the pause ends once no reader waits any more");
 });
 
 t.test("a background fetch no longer pauses once a reader joins it", async (t) => {
@@ -382,25 +389,25 @@ t.test("held chunks stay in memory until they are released, up to a limit", asyn
   const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
   const [hold, another] = [cache.hold(), cache.hold()];
   t.ok(await hold.keep(a.reference));
-  t.ok(await hold.keep(a.reference), "again, which counts once");
+  t.ok(await hold.keep(a.reference), "a held chunk can be kept again");
   t.ok(await another.keep(a.reference));
   t.ok(await another.keep(b.reference));
   t.notOk(await hold.keep(c.reference), "no room");
   await cache.get(d.reference);
-  t.equal(cache.memoryUsed, 800, "what is held takes of the memory");
+  t.equal(cache.memoryUsed, 800, "held chunks take their part of the memory, each once");
   t.equal(fetched.length, 4);
   const read = async () => [await cache.get(a.reference), await cache.get(b.reference)];
   t.same(await read(), [a.bytes, b.bytes]);
-  t.equal(fetched.length, 4, "though c and d have pushed them out");
+  t.equal(fetched.length, 4, "held chunks stay in memory when others are read");
   another.letGo();
-  t.ok(await hold.keep(c.reference), "now there is room");
+  t.ok(await hold.keep(c.reference), "there is room once another hold is released");
   await cache.get(d.reference);
   t.equal(await cache.get(a.reference), a.bytes);
   const before = fetched.length;
   hold.letGo();
   for (const { reference } of [c, d, a]) await cache.get(reference);
-  t.ok(fetched.length > before, "now it is fetched again");
-  t.notOk(await hold.keep(a.reference), "who has let go keeps nothing");
+  t.ok(fetched.length > before, "a released chunk can be evicted and is fetched again");
+  t.notOk(await hold.keep(a.reference), "a hold that was released keeps nothing");
 });
 
 t.test("a held chunk is written to disk; if that fails, it is held in memory", async (t) => {
@@ -436,15 +443,15 @@ t.test("a held chunk counts once, and stays in memory when it is released", asyn
   const hold = cache.hold();
   t.ok(await hold.keep(a.reference));
   t.equal(cache.memoryUsed, 400);
-  t.ok(await cache.holds(a.reference), "without the network");
+  t.ok(await cache.holds(a.reference), "a held chunk can be read without the network");
   await cache.load(a.reference, { keep: true });
   t.equal(cache.memoryUsed, 400);
   for (const { reference } of [b, c]) await cache.get(reference);
-  t.equal(cache.memoryUsed, 800, "beside it there is room for one");
+  t.equal(cache.memoryUsed, 800, "there is room for one other chunk beside the held one");
   hold.letGo();
   t.equal(cache.memoryUsed, 800);
   for (const { reference } of [c, a]) await cache.get(reference);
-  t.equal(fetched.length, 3, "the next reader finds it");
+  t.equal(fetched.length, 3, "a released chunk is still in memory for the next reader");
 });
 
 t.test("a chunk listed without a hash is kept under the hash that it turns out to have", async (t) => {
@@ -464,16 +471,16 @@ t.test("a chunk listed without a hash is kept under the hash that it turns out t
   });
   t.equal(await cache.holds(listed), false);
   t.ok((await cache.get(listed)).equals(A.bytes));
-  t.ok((await cache.get(listed)).equals(A.bytes), "from memory, by the name that readers have for it");
-  t.ok((await cache.get(A.reference)).equals(A.bytes), "and by its hash");
+  t.ok((await cache.get(listed)).equals(A.bytes), "a second read by the listed name gives the same bytes");
+  t.ok((await cache.get(A.reference)).equals(A.bytes), "a read by the hash gives the same bytes");
   t.equal(await cache.holds(listed), true);
-  t.strictSame([...files.keys()], [keyOf(A.reference)], "on disk by its hash alone");
+  t.strictSame([...files.keys()], [keyOf(A.reference)], "the chunk is on disk under its hash alone");
   // B takes A's place in memory.
   await cache.load(B.reference, { keep: true });
   cache.prefetch(listed);
   t.ok((await cache.get(listed)).equals(A.bytes), "from disk");
   t.ok((await cache.load(listed, { keep: true })).equals(A.bytes));
-  t.equal(fetched.filter((chunk) => chunk !== B.reference).length, 1, "fetched once");
+  t.equal(fetched.filter((chunk) => chunk !== B.reference).length, 1, "the chunk is fetched once");
   const hold = cache.hold();
   t.equal(await hold.keep(listed), true);
   hold.letGo();
@@ -485,9 +492,9 @@ t.test("a chunk listed without a hash is loaded and held under the hash of its c
   const { cache, fetched } = cacheOf(async () => A.bytes, { memory: 4 });
   t.ok((await cache.load(listed, { keep: true })).equals(A.bytes));
   t.ok((await cache.get(listed)).equals(A.bytes));
-  t.equal(fetched.length, 1, "it is found where it was put");
+  t.equal(fetched.length, 1, "the loaded chunk is not fetched again");
   const hold = cache.hold();
-  t.equal(await hold.keep(other), true, "as it is the same chunk: there is room for one");
+  t.equal(await hold.keep(other), true, "a second name of the same chunk needs no more room");
   t.ok((await cache.get(A.reference)).equals(A.bytes));
   t.equal(cache.memoryUsed, 4);
   t.equal(fetched.length, 2);
@@ -504,12 +511,12 @@ t.test("chunks of a few bytes count with their overhead against the memory limit
   };
   const count = 2100;
   for (let i = 0; i < count; i++) await cache.get(numbered(i));
-  t.equal(cache.memoryUsed, 2048, "as many as of 4 KiB");
-  t.ok(await cache.holds(numbered(count - 1)), "the newest are there");
+  t.equal(cache.memoryUsed, 2048, "chunks of one byte count as if each had 4 KiB");
+  t.ok(await cache.holds(numbered(count - 1)), "the newest chunk is in memory");
   t.notOk(await cache.holds(numbered(0)));
   const hold = cache.hold();
   let kept = 0;
   for (let i = 0; i < count; i++) kept += Number(await hold.keep(numbered(i)));
-  t.equal(kept, 2048, "and so many can be held");
+  t.equal(kept, 2048, "as many chunks can be held as fit in memory");
   hold.letGo();
 });

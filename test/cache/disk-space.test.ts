@@ -36,7 +36,7 @@ t.test("room reserved while chunks are evicted counts as used", async (t) => {
     if (others.length < OTHERS && space.used! < capacity - MARGIN_BYTES) others.push(space.makeRoom(1));
     await setImmediate();
   }
-  t.ok(others.length > 0, "while chunks were evicted");
+  t.ok(others.length > 0, "room is reserved while chunks are evicted");
   // The rooms are given back without a write.
   for (const room of await Promise.all([first, ...others])) room!(0);
   t.equal(space.used, (await stored(directory)).taken);

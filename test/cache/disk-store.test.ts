@@ -59,7 +59,7 @@ t.test("many writes at once leave threads of the pool to readers", async (t) => 
     most = Math.max(most, names.filter((name) => name.endsWith(".new")).length);
   }
   await written;
-  t.ok(most >= 1 && most <= 3, `${most} at a time`);
+  t.ok(most >= 1 && most <= 3, `${most} chunks are written at a time`);
   for (const { key } of chunks) t.ok(await store.has(key));
 });
 
@@ -92,7 +92,7 @@ t.test("damage of every kind is noticed, and the chunk can be written again", as
     t.equal(await store.read(key), undefined, name);
     t.match(logged.at(-1), key.slice(0, 16), name);
     await store.write(key, bytes);
-    t.same(await store.read(key), bytes, `${name}: and written again`);
+    t.same(await store.read(key), bytes, `${name}: the chunk can be written again`);
   }
   t.equal(store.statistics.corrupt, Object.keys(damages).length);
 });
@@ -117,9 +117,9 @@ t.test("the least recently used chunk is evicted first, and pinned chunks stay",
     t.ok(await store.has(key, bytes.length));
   }
   const left = (await stored(directory)).chunks.map(({ key }) => key);
-  for (const i of [0, 1, 2]) t.ok(left.includes(chunks[i]!.key), `chunk ${i} is pinned, or was just used`);
-  for (const i of [3, 4]) t.notOk(left.includes(chunks[i]!.key), `chunk ${i} is gone`);
-  t.ok(left.length <= 10, "within the limit");
+  for (const i of [0, 1, 2]) t.ok(left.includes(chunks[i]!.key), `chunk ${i}, pinned or just used, is kept`);
+  for (const i of [3, 4]) t.notOk(left.includes(chunks[i]!.key), `chunk ${i} is evicted`);
+  t.ok(left.length <= 10, "the number of chunks stays within the limit");
 });
 
 t.test("room is made even when a directory stands under a chunk's name", async (t) => {
@@ -185,17 +185,20 @@ t.test("a full or read-only disk is reported, and chunks already on it are still
     if (read !== undefined) t.same(read, bytes);
     kept.push(read);
   }
-  t.ok(kept.filter(Boolean).length >= 4, "what had room is there");
+  t.ok(kept.filter(Boolean).length >= 4, "chunks that fit on the full disk can be read");
   const names = (await readdir(join(directory, "chunks"), { recursive: true })).filter((name) =>
     name.endsWith(".new"),
   );
-  t.same(names, [], "nothing half written");
+  t.same(names, [], "no half-written file remains");
   await run("mount", ["-o", "remount,ro", directory]);
   const readOnly = await open(t, 1024 * KiB, directory);
   const { key, bytes } = chunk(100);
   await readOnly.store.write(key, bytes);
   t.match(readOnly.store.problem, /EROFS: read-only file system/);
-  t.ok(await readOnly.store.read((await stored(directory)).chunks[0]!.key), "what is there is read");
+  t.ok(
+    await readOnly.store.read((await stored(directory)).chunks[0]!.key),
+    "a chunk on a read-only disk can be read",
+  );
   await readOnly.store.writeBlob("name", bytes);
   t.equal(await readOnly.store.readBlob("name"), undefined);
 });
@@ -213,7 +216,11 @@ t.test("small files", async (t) => {
     t.same(before, Buffer.from("second"));
     return false;
   };
-  t.equal(await store.writeBlob("name", Buffer.from("first"), isOlder), true, "what is there is to stay");
+  t.equal(
+    await store.writeBlob("name", Buffer.from("first"), isOlder),
+    true,
+    "a write succeeds when the existing file is to stay",
+  );
   t.same(await store.readBlob("name"), Buffer.from("second"));
 });
 
@@ -237,7 +244,11 @@ t.test("a small file or pin replaced by a pipe, device link or directory blocks 
     t.same((await store.readBlob("name")) ?? Buffer.alloc(0), Buffer.alloc(0), program);
     t.equal(await store.writeBlob("name", Buffer.from("second")), true);
     t.same(await store.readBlob("name"), Buffer.from("second"));
-    await t.rejects(pins.read(), { message: /is not a file|is damaged/ }, "nothing may be evicted");
+    await t.rejects(
+      pins.read(),
+      { message: /is not a file|is damaged/ },
+      "reading the pins fails while a pin file is replaced",
+    );
   }
 });
 
@@ -261,7 +272,11 @@ t.test("links planted in the cache do not change anything outside it", async (t)
     await removeAbandoned(join(directory, "proofs"));
     await stored(directory);
     await new Pins(directory).read().catch(() => {});
-    t.same(await readdir(victim), before, `${name}: nothing is written there, and nothing taken away`);
+    t.same(
+      await readdir(victim),
+      before,
+      `${name}: no file is added to the link's target or removed from it`,
+    );
     t.equal((await stat(old)).mtimeMs, 1000, "or touched");
     t.equal((await stat(join(victim, key))).mtimeMs, 1000);
   }
@@ -273,7 +288,11 @@ t.test("links planted in the cache do not change anything outside it", async (t)
   await symlink(victim, pathOf(key));
   t.same(await store.read(key), bytes);
   await lutimes(pathOf(key), 2, 2);
-  t.equal((await stat(victim)).mtimeMs, 1000, "a use is noted at the link");
+  t.equal(
+    (await stat(victim)).mtimeMs,
+    1000,
+    "reading a chunk through a link does not touch the link's target",
+  );
 });
 
 t.test("a lock that another process holds for ever is waited for only once", async (t) => {
@@ -291,10 +310,14 @@ t.test("a lock that another process holds for ever is waited for only once", asy
     t.equal(await first, false);
     const then = performance.now();
     for (let i = 0; i < 3; i++) t.equal(await store.writeBlob("name", Buffer.from("second")), false);
-    t.equal(performance.now(), then, "the others do not wait");
+    t.equal(performance.now(), then, "further writes do not wait for the lock");
   });
   t.match(logged.at(-1), /another process has \S+proofs.lock locked: end it/);
-  t.equal(await store.writeBlob("name", Buffer.from("third")), true, "when it is free it is taken at once");
+  t.equal(
+    await store.writeBlob("name", Buffer.from("third")),
+    true,
+    "a write succeeds once the lock is free",
+  );
   t.same(await store.readBlob("name"), Buffer.from("third"));
 });
 
@@ -310,13 +333,17 @@ t.test("containers that share one slow disk each keep all that they write", asyn
   for (const result of await Promise.all(containers))
     t.match(result, { code: 0, stderr: "", stdout: "kept\n" });
   t.equal((await stored(directory)).chunks.length, COUNT);
-  t.equal((await store.readBlob("counter"))!.toString(), String(COUNT), "only forwards");
-  t.same(await readdir(join(directory, "pins")), [], "each has taken its own away");
+  t.equal(
+    (await store.readBlob("counter"))!.toString(),
+    String(COUNT),
+    "the counter ends at its highest value",
+  );
+  t.same(await readdir(join(directory, "pins")), [], "every container removes its own pins");
   const left = (await readdir(directory, { recursive: true })).filter((name) => name.endsWith(".new"));
   t.same(
     left.map((name) => join(directory, name)),
     [unfinished],
-    "and nothing of others",
+    "only another container's unfinished file remains",
   );
 });
 
@@ -360,10 +387,15 @@ t.test("nothing is evicted while a pin file is damaged", async (t) => {
       other.store.problem,
       /which says what a mount or icfs serve needs, is damaged: end that one, or remove the file/,
     );
-    for (const one of chunks) t.same(await store.read(one.key), one.bytes, `cut off at ${length}`);
+    for (const one of chunks)
+      t.same(
+        await store.read(one.key),
+        one.bytes,
+        `no chunk is evicted when a pin file is cut off at ${length} bytes`,
+      );
   }
   await store.pin("trees", []);
-  t.same(await readdir(join(directory, "pins")), [], "nothing is pinned by no file");
+  t.same(await readdir(join(directory, "pins")), [], "an empty list of pins leaves no file");
 });
 
 t.test("the cache directory is created private, and an unsafe one is refused", async (t) => {
@@ -403,11 +435,11 @@ t.test("chunks of a few bytes stay within the capacity on disk", async (t) => {
     await Promise.all(chunks.map(({ key, bytes }) => store.write(key, bytes)));
     const taken = await du(join(directory, "chunks"));
     t.ok(taken <= capacity, `${taken} bytes`);
-    t.equal((await stored(directory)).taken, taken, "and that is what is said");
-    t.ok(Math.abs(store.used! - taken) < capacity / 4, `${store.used} are known of`);
+    t.equal((await stored(directory)).taken, taken, "the count of stored bytes agrees with du");
+    t.ok(Math.abs(store.used! - taken) < capacity / 4, `the store counts ${store.used} bytes as used`);
   }
   const taken = await du(join(directory, "chunks"));
-  t.ok(taken > capacity / 2, `${taken} bytes: room is used`);
+  t.ok(taken > capacity / 2, `${taken} bytes, more than half of the capacity, are used`);
 });
 
 t.test("two mounts that write in turn stay close to the shared capacity", async (t) => {
@@ -435,8 +467,8 @@ t.test("chunks for which fits() holds do fit on disk, counted in blocks", async 
     const blocks = Math.ceil(size / 4096) + 1;
     const capacity = 4096 * (blocks * count + 2);
     const { store } = await open(t, capacity);
-    t.ok(store.fits(sizes), `${count} of ${size} bytes`);
-    t.notOk(store.fits([...sizes, size]), "and not one more");
+    t.ok(store.fits(sizes), `${count} chunks of ${size} bytes fit`);
+    t.notOk(store.fits([...sizes, size]), "one more chunk does not fit");
     const chunks = sizes.map(() => chunk(size));
     await store.pin(
       "trees",

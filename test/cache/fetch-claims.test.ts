@@ -49,7 +49,7 @@ t.test("two caches that want a chunk at once fetch it once", async (t) => {
   for (const read of reads) t.ok((await read).equals(A.bytes));
   t.equal(caches[0].fetched.length + caches[1].fetched.length, 1);
   const verified = caches.map(({ cache }) => cache.statistics.chunksVerified);
-  t.same(verified.sort(), [0, 1], "it counts as fetched where it was");
+  t.same(verified.sort(), [0, 1], "only the cache that fetched the chunk counts it as verified");
   t.same(
     caches.map(({ cache }) => cache.statistics.misses),
     [1, 1],
@@ -92,12 +92,12 @@ t.test("when a fetching process is killed, another takes over the chunk", async 
   await once(child.stdout, "data");
   const claims = new FetchClaims(directory);
   await claims.tidy();
-  t.same(await readdir(join(directory, "fetching")), [KEY], "while it lives it has it");
+  t.same(await readdir(join(directory, "fetching")), [KEY], "a living process keeps its claim");
   const waiting = claims.take(KEY, absent, PATIENT);
   child.kill("SIGKILL");
   await ended;
   const claim = await waiting;
-  t.not(claim, undefined, "its claim is gone");
+  t.not(claim, undefined, "the waiting process gets the claim of the killed one");
   t.equal(stateOfProcess(await readlink(join(directory, "fetching", KEY))), "alive");
   await (claim as Exclude<typeof claim, Buffer | undefined>).release();
   t.same(await readdir(join(directory, "fetching")), []);
@@ -111,14 +111,22 @@ t.test(
     const path = join(directory, "fetching", KEY);
     await symlink("1-2-3", path);
     const claims = new FetchClaims(directory);
-    t.equal(await claims.take(KEY, absent, { silence: 20, whole: HUNG }), undefined, "it is silent");
-    t.equal(await claims.take(KEY, absent, { silence: HUNG, whole: 20 }), undefined, "it takes too long");
+    t.equal(
+      await claims.take(KEY, absent, { silence: 20, whole: HUNG }),
+      undefined,
+      "a silent claim is not waited for",
+    );
+    t.equal(
+      await claims.take(KEY, absent, { silence: HUNG, whole: 20 }),
+      undefined,
+      "a claim that takes too long is not waited for",
+    );
     await claims.tidy();
     t.same(await readdir(join(directory, "fetching")), [KEY]);
     const longAgo = Date.now() / 1000 - 25 * 3600;
     await lutimes(path, longAgo, longAgo);
     await claims.tidy();
-    t.same(await readdir(join(directory, "fetching")), [], "it was left behind");
+    t.same(await readdir(join(directory, "fetching")), [], "a claim of more than a day ago is removed");
   },
 );
 
@@ -141,7 +149,7 @@ t.test("a process that sees progress on a claim goes on waiting", async (t) => {
     lutimesSync(path, time, time);
   }
   await claim.release();
-  t.ok(Buffer.isBuffer(await other), "until the chunk is there");
+  t.ok(Buffer.isBuffer(await other), "the waiting process gets the chunk");
 });
 
 t.test("where no claim can be made, each cache fetches for itself", async (t) => {

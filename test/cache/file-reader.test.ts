@@ -60,7 +60,7 @@ t.test("files that share chunks are read in order, and the next chunks are prefe
   ];
   const reader = new FileReader(files, table, chunks);
   t.same(await read(reader, 0), ["aa"]);
-  t.same(ahead, ["cc", "dd", "e"], "of later files, too");
+  t.same(ahead, ["cc", "dd", "e"], "chunks of later files are prefetched");
   t.same(await read(reader, 1), []);
   t.same(await read(reader, 2), ["bb", "cc", "d"]);
   t.same(await read(reader, 3), ["d", "e"]);
@@ -79,7 +79,7 @@ t.test("prefetching goes a limited number of chunks ahead", async (t) => {
   t.same(
     [...new Set(ahead)],
     contents.slice(1, 10),
-    "8 from the second on, which is read before the first is out",
+    "8 chunks after the second are prefetched, as it is read before the first is returned",
   );
   await pieces.return();
 });
@@ -155,7 +155,7 @@ t.test("other work gets its turn while many cached chunks are read", async (t) =
       files.reduce((sum, { size }) => sum + size, 0),
       name,
     );
-    t.ok(turns >= least, `they had ${turns} turns`);
+    t.ok(turns >= least, `other work had ${turns} turns`);
   }
 });
 
@@ -175,6 +175,6 @@ t.test("reading a file examines only the next few files for prefetching", async 
   const reader = new FileReader(files, table, chunks);
   t.equal(looked, 0);
   t.same(await read(reader, 0), ["chunk 0"]);
-  t.ok(ahead.length >= 1 && looked < 200, `looked ${looked} times`);
-  t.same(await read(reader, 900), ["chunk 900"], "nor need they be read in order");
+  t.ok(ahead.length >= 1 && looked < 200, `the files' extents are read ${looked} times`);
+  t.same(await read(reader, 900), ["chunk 900"], "files can be read out of order");
 });

@@ -58,7 +58,7 @@ t.test("a collection is requested once when released chunks amount to half the m
   garbage.letGo(chunks[63]!);
   t.equal(count.asked, 1);
   for (const chunk of chunks.slice(64, 127)) garbage.letGo(chunk);
-  t.equal(count.asked, 1, "somebody is reading them: asking again would not help");
+  t.equal(count.asked, 1, "no further collection is requested before as much is released again");
   garbage.letGo(chunks[127]!);
   t.equal(count.asked, 2);
 });

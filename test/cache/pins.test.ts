@@ -20,7 +20,7 @@ t.test("pins of dead processes do not count, and are removed", async (t) => {
   t.match(await pins.read(), [{ pid: writer.pid, name: "test" }]);
   writer.kill("SIGKILL");
   await eventually("it is not any more", async () => (await pins.read()).length === 0);
-  t.same(await readdir(join(directory, "pins")), [], "and is taken away");
+  t.same(await readdir(join(directory, "pins")), [], "the dead process's pin file is removed");
   t.equal(bytes.length, 10 * KiB);
 });
 
@@ -39,7 +39,7 @@ t.test("a silent pin of another container does not count, but is removed only af
   await silentFor(3600);
   t.same(await pins.read(), []);
   await silentFor(0);
-  t.equal((await pins.read()).length, 1, "it was stopped for a while, and goes on");
+  t.equal((await pins.read()).length, 1, "a pin that is refreshed after a pause counts again");
   await silentFor(25 * 3600);
   t.same(await pins.read(), []);
   t.same(await readdir(join(directory, "pins")), []);
@@ -71,11 +71,11 @@ t.test("pins of other containers, when a clock was or is wrong", async (t) => {
     return found.length;
   };
   await write(3600_000);
-  t.equal(await read(), 0, "what was heard of in the future is silent");
+  t.equal(await read(), 0, "a pin from an hour in the future does not count");
   t.equal((await readdir(join(directory, "pins"))).length, 1);
   await write(2 * DAY_MS);
   t.equal(await read(), 0);
-  t.same(await readdir(join(directory, "pins")), [], "and does not stay for ever");
+  t.same(await readdir(join(directory, "pins")), [], "a pin from two days in the future is removed");
 
   for (const by of [2 * DAY_MS, -2 * DAY_MS, 3600_000]) {
     await t.test(`the clock jumps by ${by / 3600_000} h`, async (t) => {
@@ -83,7 +83,7 @@ t.test("pins of other containers, when a clock was or is wrong", async (t) => {
       const pins = new Pins(directory);
       t.teardown(() => pins.close());
       setClock(t, by);
-      t.equal((await pins.read()).length, 1, "all are given the time for another heartbeat");
+      t.equal((await pins.read()).length, 1, "the pin still counts right after the clock jumps");
       t.equal((await pins.read()).length, 1);
     });
   }

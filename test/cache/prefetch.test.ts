@@ -18,9 +18,9 @@ t.test("prefetching is bounded, does not delay reads, and makes room again after
   for (const reject of answers) reject(new Error("gone"));
   await settled();
   t.equal(cache.statistics.failures, 5);
-  t.equal(cache.statistics.misses, 1, "prefetches are no reads");
+  t.equal(cache.statistics.misses, 1, "prefetches do not count as reads");
   cache.prefetch(chunks[30]!.reference);
-  t.equal(fetched.length, 6, "there is room again");
+  t.equal(fetched.length, 6, "failed fetches make room for another prefetch");
 });
 
 /** Prefetches ten chunks of 100 bytes, with plenty of memory. The test reports the bytes that arrive to `receivers`. No fetch ends. */
@@ -44,13 +44,13 @@ t.test("chunks without room are fetched early when those under way arrive quickl
   t.equal(fetched.length, 4);
   await clock.pass(100);
   for (const received of receivers.slice()) received(24);
-  t.equal(fetched.length, 4, "too little to tell");
+  t.equal(fetched.length, 4, "no fetch starts early before a quarter of each chunk has arrived");
   for (const received of receivers.slice()) received(1);
   // There is room for eight chunks by now, and the four under way still need the bytes of three. So five more start.
   t.same(
     fetched,
     chunks.slice(0, 9).map(({ reference }) => reference),
-    "in the order in which they were asked for",
+    "chunks are fetched in the order in which they were requested",
   );
 });
 
@@ -61,9 +61,9 @@ t.test("a fetch makes no room while its rest takes longer than its first byte di
   for (const received of four) received(1);
   await clock.pass(50);
   for (const received of four) received(49);
-  t.equal(fetched.length, 4, "half of it has taken 50 ms, and the first byte none");
+  t.equal(fetched.length, 4, "no more fetches start, as half of each chunk took longer than its first byte");
   for (const received of four) received(50);
-  t.ok(fetched.length > 4, "all of it is here");
+  t.ok(fetched.length > 4, "more fetches start once the chunks have arrived");
 });
 
 t.test("only the nearest of the chunks without room are remembered, as many as fit in memory", async (t) => {

@@ -38,8 +38,8 @@ t.test("the twin can list everything at once, whatever page it is asked for", as
 t.test("the twin can leave an asset out of its listing", async (t) => {
   await assets.hide("/a");
   t.equal((await listed(0n))[0], "/b");
-  t.equal(Buffer.from((await first()).content).toString(), "0123", "and serves it anyway");
-  t.ok(lookupLeaf(await tree(), ["http_assets", "/a"])?.equals(hash), "and certifies it");
+  t.equal(Buffer.from((await first()).content).toString(), "0123", "the hidden asset is still served");
+  t.ok(lookupLeaf(await tree(), ["http_assets", "/a"])?.equals(hash), "the hidden asset is still certified");
   await assets.hide("/a", false);
   t.equal((await listed(0n))[0], "/a", "or not");
 });
@@ -48,7 +48,7 @@ t.test("the twin can serve a wrong chunk", async (t) => {
   await assets.corrupt("/a", 1);
   t.strictSame([await chunk(0n), await chunk(1n), await chunk(2n)], ["0123", "5567", "89"]);
   await assets.corrupt("/a", 0);
-  t.equal(Buffer.from((await first()).content).toString(), "1123", "the first one, too");
+  t.equal(Buffer.from((await first()).content).toString(), "1123", "the first chunk can be wrong");
   await assets.corrupt("/a", undefined);
   t.strictSame([await chunk(0n), await chunk(1n), await chunk(2n)], ["0123", "4567", "89"], "or not");
 });

@@ -74,26 +74,40 @@ t.test("certification of keys, also after deletion", async (t) => {
     t,
     assets,
     { "/a": leaf("A"), "/b": leaf("B") },
-    "a key without a slash is certified with one",
+    "a key without a leading slash is certified with one",
   );
   await store("/b", Buffer.from("other"));
   await isCertified(
     t,
     assets,
     { "/a": leaf("A"), "/b": leaf("other") },
-    "two keys in one place: the last one counts",
+    "of two keys with the same label, the last one stored is certified",
   );
   await remove("/b");
   t.strictSame(await keysOf(assets), ["/a", "b"]);
   t.match(await failure(get("/b")), /asset not found/);
   await isCertified(t, assets, { "/a": leaf("A"), "/b": leaf("other") }, "a deleted asset stays certified");
   await unset("/a");
-  t.strictSame((await page(assets))[0]!.encodings, [], "an asset may be without content");
+  t.strictSame(
+    (await page(assets))[0]!.encodings,
+    [],
+    "an asset without content is listed without encodings",
+  );
   t.match(await failure(get("/a")), /no such encoding/);
-  await isCertified(t, assets, { "/a": "", "/b": leaf("other") }, "a label may have nothing under it");
+  await isCertified(
+    t,
+    assets,
+    { "/a": "", "/b": leaf("other") },
+    "an asset without content has a label without a leaf",
+  );
   await create("/nothing");
   t.strictSame(await keysOf(assets), ["/a", "/nothing", "b"]);
-  await isCertified(t, assets, { "/a": "", "/b": leaf("other") }, "what never had content is not certified");
+  await isCertified(
+    t,
+    assets,
+    { "/a": "", "/b": leaf("other") },
+    "an asset that never had content is not certified",
+  );
 });
 
 t.test("aliases", async (t) => {
@@ -117,11 +131,11 @@ t.test("aliases", async (t) => {
     "/x": leaf("page"),
     "/x.html": leaf("page"),
   };
-  await isCertified(t, assets, all, "are labels of their own");
+  await isCertified(t, assets, all, "each alias is certified under its own label");
   t.strictSame(
     await keysOf(assets),
     ["/dir/index.html", "/index.html", "/plain.html", "/x.html"],
-    "and not listed",
+    "aliases are not listed",
   );
   t.strictSame(
     (await page(assets)).map(({ is_aliased }) => is_aliased),
@@ -130,20 +144,25 @@ t.test("aliases", async (t) => {
   t.strictSame(
     await Promise.all(["/", "/index", "/dir", "/dir/", "/dir/index", "/x"].map(get)),
     ["root", "root", "index", "index", "index", "page"],
-    "get follows them",
+    "get follows aliases",
   );
   for (const key of ["/plain", "/dir/index/", "/x/"])
-    t.match(await failure(get(key)), /asset not found/, `${key} is none`);
+    t.match(await failure(get(key)), /asset not found/, `${key} is not an alias`);
   await store("/x", Buffer.from("own"));
-  await isCertified(t, assets, { ...all, "/x": leaf("own") }, "an asset comes before an alias");
+  await isCertified(
+    t,
+    assets,
+    { ...all, "/x": leaf("own") },
+    "an asset takes precedence over an alias of the same name",
+  );
   await remove("/x");
-  await isCertified(t, assets, all, "which is there again when the asset is gone");
+  await isCertified(t, assets, all, "the alias is certified again when that asset is deleted");
   await remove("/dir/index.html");
   await isCertified(
     t,
     assets,
     { ...all, "/dir": "", "/dir/": "", "/dir/index": "" },
-    "and goes with its asset",
+    "the aliases of a deleted asset lose their leaves",
   );
 });
 
@@ -162,14 +181,19 @@ t.test("encodings", async (t) => {
       Number(length),
     ]),
     ["br", "compress", "deflate", "gzip", "identity", "zstd"].map((name) => [name, leaf(name), name.length]),
-    "are all listed, by their names",
+    "all encodings are listed, sorted by name",
   );
   await unset("/a");
-  await isCertified(t, assets, { "/a": leaf("gzip") }, "the next one is certified when the first is gone");
+  await isCertified(
+    t,
+    assets,
+    { "/a": leaf("gzip") },
+    "the next encoding is certified when the first is removed",
+  );
   const get = async (...accept_encodings: string[]) =>
     (await actor.get({ key: "/a", accept_encodings })).content_encoding;
   t.equal(await get("gzip", "br"), "gzip");
-  t.equal(await get("identity", "br", "gzip"), "br", "the first that is wanted and there");
+  t.equal(await get("identity", "br", "gzip"), "br", "get returns the first accepted encoding that exists");
   for (const wanted of [[], ["identity"], ["*"]]) t.match(await failure(get(...wanted)), /no such encoding/);
 });
 
@@ -185,10 +209,10 @@ t.test("chunks", async (t) => {
   t.equal(first.content.length, 1_900_000);
   t.ok(sha256(content).equals(first.sha256[0]!));
   const parts = [first.content, (await chunk("/large", 1n, sha256(content))).content];
-  t.ok(Buffer.concat(parts).equals(content), "get has the first, get_chunk the others");
+  t.ok(Buffer.concat(parts).equals(content), "get returns the first chunk, and get_chunk the others");
   t.ok(
     Buffer.from(first.content).equals((await chunk("/large", 0n, sha256(content))).content),
-    "and the first",
+    "get_chunk returns the first chunk as well",
   );
   for (const index of [2n, 10n ** 30n])
     t.match(await failure(chunk("/large", index, sha256(content))), /chunk index out of bounds/);
@@ -202,11 +226,15 @@ t.test("chunks", async (t) => {
   const lengths = await Promise.all(
     [0n, 1n, 2n, 3n].map(async (i) => (await chunk("/odd", i, sha256(odd))).content.length),
   );
-  t.strictSame(lengths, [1, 7000, 5, 2994], "are what the uploader made of it");
+  t.strictSame(lengths, [1, 7000, 5, 2994], "chunks have the sizes that the uploader chose");
 
   await store("/empty", Buffer.alloc(0));
   const empty = await actor.get({ key: "/empty", accept_encodings: ["identity"] });
-  t.strictSame([empty.content.length, empty.total_length], [0, 0n], "empty content is one empty chunk");
+  t.strictSame(
+    [empty.content.length, empty.total_length],
+    [0, 0n],
+    "get returns one empty chunk for empty content",
+  );
   t.equal((await chunk("/empty", 0n, sha256(""))).content.length, 0);
 });
 
@@ -236,19 +264,19 @@ t.test("a thousand assets", async (t) => {
   await assets.storeAll(keys.map((key) => [key, Buffer.from(key)] as const));
   const wanted = Object.fromEntries(keys.map((key) => [key, leaf(key)]));
   const found = await certified(assets);
-  t.strictSame(found, wanted, "are certified");
-  t.strictSame(Object.keys(found), [...keys].sort(), "in the order of their keys");
+  t.strictSame(found, wanted, "all assets are certified");
+  t.strictSame(Object.keys(found), [...keys].sort(), "the certified labels are in the order of the keys");
   const tree = await certifiedTree(assets);
   t.ok(lookupLeaf(tree, ["http_assets", keys[77]!])?.equals(sha256(keys[77]!)), "and found");
 
   const pages: string[][] = [];
   do pages.push((await page(assets, BigInt(pages.flat().length))).map(({ key }) => key));
   while (pages.at(-1)!.length > 0);
-  t.strictSame(pages.flat(), [...keys].sort(), "are listed in the order of their keys");
+  t.strictSame(pages.flat(), [...keys].sort(), "the pages list all assets in the order of their keys");
   t.strictSame(
     pages.map(({ length }) => length),
     [...Array(10).fill(100), 0],
-    "a hundred a page",
+    "a page lists a hundred assets",
   );
   const sizes = async (start?: bigint, length?: bigint) => (await page(assets, start, length)).length;
   t.strictSame(
@@ -260,13 +288,13 @@ t.test("a thousand assets", async (t) => {
       await sizes(5000n),
     ],
     [3, 2, 0, 100, 0],
-    "fewer when fewer are wanted or left",
+    "a page is shorter when fewer assets are requested or left",
   );
   for (const huge of [2n ** 32n, 2n ** 64n, 10n ** 30n]) {
     t.strictSame(
       (await page(assets, huge)).map(({ key }) => key),
       pages[0],
-      `from ${huge} is from the beginning`,
+      `a start of ${huge} lists from the beginning`,
     );
     t.equal(await sizes(0n, huge), 100);
   }

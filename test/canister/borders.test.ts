@@ -234,7 +234,7 @@ t.test("each method takes any number, or says what is wrong with it", async (t) 
         if (name === "rollback") parent = [(await canister.source.head())!.hash];
       }
     }
-    t.ok(await publishes(canister), `${name}, ${calls.length} times, and then a release is made`);
+    t.ok(await publishes(canister), `a release can be made after ${calls.length} calls of ${name}`);
   }
 });
 
@@ -248,5 +248,5 @@ t.test("unusable settings are refused", async (t) => {
     [{ hold_newest: 100_001 }, /hold_newest is at most 100000/],
   ];
   for (const [change, why] of refused) await t.rejects(owner.configure({ ...settings, ...change }), why);
-  t.strictSame((await owner.status()).settings, settings, "and nothing is changed");
+  t.strictSame((await owner.status()).settings, settings, "the settings are unchanged");
 });

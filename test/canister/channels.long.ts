@@ -16,7 +16,7 @@ t.test("a canister takes at most a hundred channel names, including deleted ones
   t.match(await owner.promote(set("one-more", 1n)), { err: { invalid: /there have been 100 channels/ } });
   t.match(await owner.promote(set("channel-7", 2n, 2n)), { ok: 3n });
   const { channels } = await proved(canister, "channels");
-  t.strictSame([...channels.keys()].sort(), names.sort(), "a proof of all of them is not too long");
+  t.strictSame([...channels.keys()].sort(), names.sort(), "one proof has room for all hundred channels");
   t.equal((await proved(canister, { channel: "channel-42" })).channels.size, 1);
   await t.rejects(proved(canister, { channel: "one-more" }), { message: /has no channel one-more/ });
 });
@@ -50,7 +50,11 @@ t.test(
     t.match(channels.get("stable"), { serial: 2, note: "newer", release: { number: 2 } });
     t.match(channels.get("canary"), { serial: 1 });
     await publishContent(canister, "three");
-    t.strictSame([...(await owner.status()).held], [2n, 3n], "and what they hold");
+    t.strictSame(
+      [...(await owner.status()).held],
+      [2n, 3n],
+      "the upgraded canister still holds a release that channels name",
+    );
     t.match(await owner.promote(set("stable", 3n, 2n)), { ok: 3n });
   },
 );

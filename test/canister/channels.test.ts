@@ -23,7 +23,7 @@ t.test(
     const { owner, network } = canister;
     t.equal((await proved(canister, "channels")).channels.size, 0);
     const refused = await proved(canister, { channel: "stable" }).catch((error: unknown) => error);
-    t.ok(refused instanceof AbsentChannelError, "that there is no such channel is certified as well");
+    t.ok(refused instanceof AbsentChannelError, "the absence of a channel is certified");
     t.match(await owner.promote(set("stable", 1n, undefined, "boots")), { ok: 1n });
     for (const name of ["canary", "a", "z.9_-"]) await owner.promote(set(name, 2n));
     const { head, channels } = await proved(canister, { channel: "stable" });
@@ -31,13 +31,20 @@ t.test(
     const record = channels.get("stable")!;
     const headers = await canister.source.headers(1, 1);
     t.match(record, { serial: 1, note: "boots", before: undefined, release: { number: 1 } });
-    t.ok(record.release!.header.equals(recordHash(headers[0]!)), "by the hash of the release's header");
+    t.ok(
+      record.release!.header.equals(recordHash(headers[0]!)),
+      "the record has the hash of the release's header",
+    );
     t.ok(record.setBy.equals(network.identity.getPrincipal().toUint8Array()));
-    t.equal(head.header.number, 2, "the newest release is proved with it");
+    t.equal(head.header.number, 2, "the channel's proof also proves the newest release");
     const all = await proved(canister, "channels");
     t.strictSame([...all.channels.keys()], ["a", "canary", "stable", "z.9_-"]);
     await t.rejects(proved(canister, { channel: "b" }), { message: /has no channel b/ });
-    t.equal((await canister.source.head())!.header.number, 2, "who asks for the release alone still gets it");
+    t.equal(
+      (await canister.source.head())!.header.number,
+      2,
+      "the newest release can still be requested on its own",
+    );
   },
 );
 
@@ -63,10 +70,14 @@ t.test(
       [publisher.getPrincipal().toText()],
     );
     await owner.restrict(true);
-    t.equal((await as.missing([])).length, 0, "a promoter reads a private canister");
+    t.equal((await as.missing([])).length, 0, "a promoter can read a private canister");
     await owner.restrict(false);
     await owner.grant(publisher.getPrincipal(), { promoter: null });
-    t.match(await canister.as(publisher).promote(change), { ok: 2n }, "who has both does both");
+    t.match(
+      await canister.as(publisher).promote(change),
+      { ok: 2n },
+      "a publisher who is also a promoter can move channels",
+    );
     t.equal((await canister.as(publisher).put([Buffer.from("x")])).length, 1);
     await owner.revoke(publisher.getPrincipal());
     t.match(await failure(canister.as(publisher).promote(set("stable", 1n, 2n))), NOT_TAKEN);
@@ -88,7 +99,7 @@ t.test("when two promote at once, one wins and the other gets a conflict", async
     owner.promote(set("canary", 1n)),
   ]);
   t.equal(both.slice(0, 2).filter((result) => "ok" in result).length, 1);
-  t.match(both[2], { ok: 1n }, "another channel is none of their business");
+  t.match(both[2], { ok: 1n }, "a promotion of another channel succeeds");
 });
 
 t.test("an invalid promotion is refused, and changes nothing", async (t) => {
@@ -131,7 +142,7 @@ t.test("serials only grow, even after a deletion, and each record leads to the o
     t.equal(serialOf(await owner.promote(set("stable", release, serial, `change ${i}`))), BigInt(i + 1));
     if (release === undefined) {
       const { channels } = await proved(canister, { channel: "stable" });
-      t.match(channels.get("stable"), { serial: 4, release: undefined }, "that it was deleted is certified");
+      t.match(channels.get("stable"), { serial: 4, release: undefined }, "the deletion is certified");
       t.match(await owner.promote(set("stable", undefined, 4n)), { err: { invalid: /there is no channel/ } });
     }
   }
@@ -145,7 +156,11 @@ t.test("serials only grow, even after a deletion, and each record leads to the o
     t.strictSame(before, records[i + 1] && recordHash(records[i + 1]!));
     t.match({ note, serial }, { note: `change ${4 - i}`, serial: 5 - i });
   }
-  t.strictSame(await history(canister, "stable", 3n, 2), records.slice(2, 4), "page by page");
+  t.strictSame(
+    await history(canister, "stable", 3n, 2),
+    records.slice(2, 4),
+    "a page of the history starts at the given serial",
+  );
   t.strictSame(await history(canister, "other"), []);
 });
 
@@ -160,7 +175,7 @@ t.test("a release is held while a channel names it, and dropped when none does",
   for (const content of ["three", "four"]) await publishContent(canister, content);
   t.strictSame(await held(), [1n, 4n]);
   await owner.promote(set("stable", 4n, 1n));
-  t.strictSame(await held(), [1n, 4n], "the other one still names it");
+  t.strictSame(await held(), [1n, 4n], "a release is held while another channel names it");
   await owner.promote(set("old", undefined, 1n));
   t.strictSame(await held(), [4n]);
   t.match(await owner.promote(set("stable", 1n, 2n)), { err: { invalid: /release 1 is not held/ } });
@@ -184,7 +199,11 @@ t.test("over HTTP: the proof, a certified script, and uncertified redirects", as
   const { body } = await site.get("/.icfs/channel/stable");
   const { channels } = await openReader(address, 10_000).restore(Uint8Array.from(body));
   t.match(channels!.get("stable")!.record, { serial: 1, release: { number: 1 } });
-  t.equal((await site.get("/.icfs/channel/none")).status, 200, "that there is none is proved, too");
+  t.equal(
+    (await site.get("/.icfs/channel/none")).status,
+    200,
+    "the absence of a channel is proved over HTTP",
+  );
   t.equal((await site.get("/.icfs/channel/stable/x")).status, 404);
 
   const location = async (url: string) => {
@@ -205,13 +224,21 @@ t.test("over HTTP: the proof, a certified script, and uncertified redirects", as
 
   await publishTree(site, { "@stable": file });
   await publishTree(site, { other: file });
-  t.equal(await site.text("/.icfs/at/1/d/a%20b%25.txt"), "content", "what a channel names stays");
+  t.equal(
+    await site.text("/.icfs/at/1/d/a%20b%25.txt"),
+    "content",
+    "files of a release that a channel names stay available",
+  );
   await owner.promote(set("stable", 2n, 1n));
   t.equal(await location("/@stable/a"), "/.icfs/at/2/a");
   t.equal((await site.get("/.icfs/boot/stable.ipxe")).status, 404, "it has none");
   await owner.rollback({ to: 2n, parent: [(await site.source.head())!.hash], note: "" });
-  t.equal(await site.text("/@stable"), "content", "a file of that name comes first");
+  t.equal(await site.text("/@stable"), "content", "a file takes precedence over a channel of the same name");
   await owner.promote(set("stable-2", undefined, 1n));
   t.equal((await site.get("/@stable-2/a")).status, 404);
-  t.equal((await site.get("/.icfs/at/1/d/a%20b%25.txt")).status, 404, "and what none names goes");
+  t.equal(
+    (await site.get("/.icfs/at/1/d/a%20b%25.txt")).status,
+    404,
+    "files of a release that no channel names are gone",
+  );
 });

@@ -26,10 +26,10 @@ t.test("a listing too large for a reply is refused with that reason", async (t) 
   const many = (length: number) =>
     Array.from({ length }, (_, i) => file(`${String(i).padStart(6, "0")}-${"x".repeat(92)}`, [], 0));
   t.match(await publish({ chunks: [], entries: many(30_000) }), { ok: 1n });
-  t.equal((await ours.listing()).length, 30_000, "3,030,000 bytes of names fit");
+  t.equal((await ours.listing()).length, 30_000, "3,030,000 bytes of names fit in a reply");
   t.match(await publish({ chunks: [], entries: many(32_000) }), { ok: 2n });
   t.match(await failure(ours.listing()), /listing: the paths of all files do not fit a reply of 3 MiB/);
-  t.equal((await get(`031999-${"x".repeat(92)}`)).length, 0, "and get goes on");
+  t.equal((await get(`031999-${"x".repeat(92)}`)).length, 0, "get still answers");
 });
 
 t.test("a listing through links that multiply paths is refused", async (t) => {
@@ -54,7 +54,7 @@ t.test("a listing through links that multiply paths is refused", async (t) => {
   t.match(
     await failure(ours.listing()),
     /listing: symlinks lead to too many paths/,
-    "without any file as well",
+    "the listing is refused even without a single file",
   );
 });
 

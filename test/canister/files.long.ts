@@ -91,8 +91,12 @@ async function same(t: Test, tree: Tree): Promise<void> {
   const original = await startIcboot(t);
   const files = await filesFound(directory);
   for (const [path] of files) await original.put(path, await readFile(join(directory, path)));
-  t.strictSame(sorted(await ours.listing()), sorted(files), "the listing has what find -L finds");
-  t.strictSame(sorted(await ours.listing()), sorted(await original.listing()), "and the original's canister");
+  t.strictSame(sorted(await ours.listing()), sorted(files), "the listing has the files that find -L finds");
+  t.strictSame(
+    sorted(await ours.listing()),
+    sorted(await original.listing()),
+    "the listing is the same as the original canister's",
+  );
   for (const [path, size] of files) {
     const last = Number(size) / SECTOR;
     const places = [0, 1, Math.floor(last) - 1, Math.floor(last), Math.ceil(last), Math.ceil(last) + 1];
@@ -120,7 +124,7 @@ t.test("reading block by block, like the original's TFTP server, gives whole fil
   const sizes = new Map(await ours.listing());
   for (const name of ["pxelinux.0", "ldlinux.c32", "pxelinux.cfg/default"]) {
     const content = await whole(ours, name, 1);
-    t.equal(BigInt(content.length), sizes.get(name), `${name}: as long as listed`);
+    t.equal(BigInt(content.length), sizes.get(name), `${name} has its listed length`);
     const target =
       DEBIAN[name] === undefined ? "boot-screens/menu.cfg" : `${(DEBIAN[name] as string).slice(2)}`;
     t.ok(content.equals(DEBIAN[target.replace(/^(?!debian)/, "debian-installer/amd64/")] as Buffer), name);
@@ -130,7 +134,7 @@ t.test("reading block by block, like the original's TFTP server, gives whole fil
 t.test("get of a path that is not a file is empty", async (t) => {
   const canister = await startCanister(t);
   const ours = asOriginal(canister);
-  t.strictSame(await ours.listing(), [], "before the first release there is nothing");
+  t.strictSame(await ours.listing(), [], "the listing is empty before the first release");
   t.equal((await get(ours, "a", 0, 1)).length, 0);
   await publish(canister, LABYRINTH, "tree");
   const names = ["", "/", ".", "..", "a", "into", "whole", "absent", "a/absent", "a-b/x", "d/to-file/x"];
@@ -140,7 +144,11 @@ t.test("get of a path that is not a file is empty", async (t) => {
   for (const name of names)
     t.equal((await get(ours, name, 0, 1)).length, 0, JSON.stringify(name.slice(0, 30)));
   const way = `${"whole/".repeat(40)}a-b`;
-  t.equal(Buffer.from(await get(ours, way, 0, 1)).toString(), "a-b", "40 links are followed, as Linux does");
+  t.equal(
+    Buffer.from(await get(ours, way, 0, 1)).toString(),
+    "a-b",
+    "a path through 40 links is followed, as on Linux",
+  );
 });
 
 t.test("get handles sector numbers and counts of any size", async (t) => {
@@ -150,7 +158,11 @@ t.test("get handles sector numbers and counts of any size", async (t) => {
   const huge = [2n ** 32n, 2n ** 55n, 2n ** 64n - 1n, 2n ** 64n, 10n ** 1000n];
   for (const sector of huge) t.equal((await get(ours, "large", sector, 1)).length, 0);
   for (const count of huge) {
-    t.equal((await get(ours, "small", 0, count)).length, 1000, "all of it, if it is small");
+    t.equal(
+      (await get(ours, "small", 0, count)).length,
+      1000,
+      "a small file is returned whole for a huge count",
+    );
     t.equal((await get(ours, "small", 1, count)).length, 488);
     t.equal((await get(ours, "small", count, count)).length, 0);
     t.match(
@@ -159,7 +171,11 @@ t.test("get handles sector numbers and counts of any size", async (t) => {
     );
     t.equal((await get(ours, "large", 8191, count)).length, SECTOR);
   }
-  t.equal((await get(ours, "large", 0, 6143)).length, 6143 * SECTOR, "as much as fits");
+  t.equal(
+    (await get(ours, "large", 0, 6143)).length,
+    6143 * SECTOR,
+    "get returns as many sectors as fit in a reply",
+  );
 });
 
 t.test("an empty release has an empty listing", async (t) => {
@@ -188,7 +204,11 @@ t.test("the newest release is served at once, also after a rollback", async (t) 
   t.strictSame([await now("a"), await now("b"), await now("c")], ["first", "b", ""]);
   const wasm = await readFile(new URL("../../build/icfs.wasm", import.meta.url));
   await replaceCanister(canister.publisherAgent, canister.canister, "upgrade", Uint8Array.from(wasm));
-  t.strictSame([await now("a"), await now("b"), await now("c")], ["first", "b", ""], "and after an upgrade");
+  t.strictSame(
+    [await now("a"), await now("b"), await now("c")],
+    ["first", "b", ""],
+    "the files are the same after an upgrade",
+  );
 });
 
 t.test("a release published before this interface existed can be read after the upgrade", async (t) => {

@@ -54,7 +54,7 @@ t.test(
     t.equal(after.chunk_bytes, after.region_bytes - after.hole_bytes);
     t.ok(
       after.region_bytes <= before.region_bytes + BigInt(2 * REPLACED_MIB * MIB),
-      `the region has grown from ${before.region_bytes} to ${after.region_bytes} only`,
+      `the region only grows from ${before.region_bytes} to ${after.region_bytes}`,
     );
   },
 );

@@ -17,11 +17,11 @@ t.test("the heap takes at most three partitions while chunks are put", { timeout
   t.ok(started.heap < 16 * MIB, `${started.heap} bytes are claimed before anything is put`);
   await owner.put([randomBytes(MIB)]);
   const { heap } = await memoryOf(network.agent, id);
-  t.ok(heap < 16 * MIB, "there is no collection, which claims a partition, before one is full");
+  t.ok(heap < 16 * MIB, "no collection claims another partition before one is full");
   for (let i = 0; i < PUTS; i++) await owner.put([randomBytes(MIB)]);
   const full = await memoryOf(network.agent, id);
   t.ok(full.stable >= (PUTS + 1) * MIB, "the chunks are in stable memory");
-  t.ok(full.heap <= PARTITIONS, `${PUTS} MiB have been put, and the heap has ${full.heap} bytes`);
+  t.ok(full.heap <= PARTITIONS, `after puts of ${PUTS} MiB, the heap has ${full.heap} bytes`);
 });
 
 const FILES = 1_000;
@@ -65,7 +65,7 @@ t.test(
       return Number((await owner.status()).http[0]!.bytes);
     };
     const first = await publish();
-    t.ok(first / FILES < PER_FILE, `${first / FILES} bytes a file`);
+    t.ok(first / FILES < PER_FILE, `${first / FILES} bytes per file`);
     contents[0] = "contents 90000";
     await publish();
     contents[1] = "contents 90001";

@@ -172,7 +172,7 @@ t.test(
       for (;;) {
         const now = await state();
         if (!now.isServed) {
-          t.ok(now.bytes < 200n, "where nothing is served nothing is left");
+          t.ok(now.bytes < 200n, "pages take fewer than 200 bytes while nothing is served");
           return;
         }
         const missing = [];

@@ -54,11 +54,11 @@ t.test(
     t.equal(await publish("one", 0), 1n);
     t.match(await see(), { releases: [1n, 1n], text: "one" }, "at once");
     t.equal(await publish("two", FILES), 2n);
-    t.match(await see(), { text: "one" }, "the pages are still to come");
-    t.equal((await source.head())!.header.number, 2, "the release is live for mounts");
+    t.match(await see(), { text: "one" }, "the old page is served until the new pages are made");
+    t.equal((await source.head())!.header.number, 2, "mounts see the new release at once");
     await network.replace(id, "upgrade", wasm);
     const { status, body } = await askHttp(agent, id, "/a");
-    t.equal(status, 503, "an upgrade in between: the pages are made again");
+    t.equal(status, 503, "the status is 503 while the pages are made again after an upgrade");
     t.match(Buffer.from(body).toString(), /are being made/);
     while ((await owner.status()).http[0]!.release !== 2n) await sleep(100);
     t.match(await see(), { text: "two" });
@@ -66,7 +66,11 @@ t.test(
     t.equal(await publish("three", FILES), 3n);
     t.match(await see(), { text: "two" });
     t.equal(await publish("four", 0), 4n);
-    t.match(await see(), { releases: [4n, 4n], text: "four" }, "another release in between");
+    t.match(
+      await see(),
+      { releases: [4n, 4n], text: "four" },
+      "another release in between is served at once",
+    );
 
     t.equal(await publish("five", FILES), 5n);
     const seen = await follow({ 4: "four", 5: "five" });

@@ -32,7 +32,7 @@ t.test("files of 1 to 16 MiB are served in pieces, whatever their chunks are", a
     ok: 2n,
   });
   await ready(site);
-  t.equal((await site.get("/.icfs/at/2/f")).status, 501, "up to 16 MiB");
+  t.equal((await site.get("/.icfs/at/2/f")).status, 501, "a file larger than 16 MiB gets status 501");
 });
 
 t.test(
@@ -49,14 +49,17 @@ t.test(
     await site.network.replace(site.id, "upgrade", ICFS_WASM);
     t.strictSame((await site.source.head())!.hash, head.hash);
     const first = await site.get("/a");
-    t.ok([200, 503].includes(first.status), `at once: ${first.status}`);
+    t.ok(
+      [200, 503].includes(first.status),
+      `right after the upgrade the status is 200 or 503: ${first.status}`,
+    );
     await ready(site);
     t.equal(await site.text("/a"), "2");
     while ((await site.get("/.icfs/at/1/a")).status !== 200) await sleep(50);
-    t.equal(await site.text("/.icfs/at/1/a"), "1", "the one before, which is kept");
+    t.equal(await site.text("/.icfs/at/1/a"), "1", "the kept release before the newest is served");
     t.equal((await site.get("/.icfs/at/1/long")).status, 206);
     await site.network.replace(site.id, "upgrade", ICFS_WASM);
-    t.equal(await site.text("/a"), "2", "an upgrade to the same keeps the pages");
+    t.equal(await site.text("/a"), "2", "an upgrade to the same version keeps the pages");
     await publishTree(site, { a: Buffer.from("3"), long });
     t.equal(await site.text("/a"), "3");
   },

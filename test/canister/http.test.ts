@@ -99,7 +99,11 @@ t.test("methods, versions and conditional requests", async (t) => {
     ["if-none-match", '"other"'],
     ["If-None-Match", etag],
   ];
-  t.equal((await site.get("/a", { headers: listed })).status, 304, "a list in two headers");
+  t.equal(
+    (await site.get("/a", { headers: listed })).status,
+    304,
+    "If-None-Match may be split over two headers",
+  );
   for (const version of [[], [1]] as [][] | [number][]) {
     const answer = await site.ask("/a", { version });
     t.equal(answer.status, 400);
@@ -123,11 +127,7 @@ t.test("files of more than 1 MiB are served in pieces below their release's URL"
   await readPieces(t, site, "/.icfs/at/1/whole", whole);
   const toldOf = `?canisterId=${site.id}`;
   const byQuery = await site.get(`/d/long%20name?a=b&canisterId=${site.id}#fragment`);
-  t.match(
-    byQuery,
-    { status: 307 },
-    "where the gateway knows the canister by the query, the redirect keeps it",
-  );
+  t.match(byQuery, { status: 307 }, "a request that names the canister in its query is redirected");
   t.equal(headerOf(byQuery, "location"), `/.icfs/at/1/d/long%20name${toldOf}`);
   for (const query of ["?canisterId", "?x=canisterId=", "#?canisterId=x", `?CanisterId=${site.id}`])
     t.equal(headerOf(await site.get(`/link${query}`), "location"), "/.icfs/at/1/d/long%20name", query);
@@ -197,9 +197,9 @@ t.test("byte ranges", async (t) => {
     t.strictSame(
       await range("bytes=-5", [["if-range", other]]),
       first,
-      `what there is of another file: ${other}`,
+      `the range is ignored if If-Range is not the file's tag: ${other}`,
     );
-  t.strictSame(await range("bytes=-5", [], "HEAD"), first, "ranges are for GET");
+  t.strictSame(await range("bytes=-5", [], "HEAD"), first, "the range of a HEAD request is ignored");
 });
 
 t.test("links are followed as readers follow them", async (t) => {
@@ -229,7 +229,7 @@ t.test("links are followed as readers follow them", async (t) => {
   }
   t.equal(headerOf(await site.get("/c.html"), "content-type"), "text/html; charset=utf-8");
   for (const url of ["/here/c.html", "/a/up/c.html", "/here", "/z/to-a/up/c.html"]) {
-    t.equal((await site.get(url)).status, 404, `${url} leads in a circle`);
+    t.equal((await site.get(url)).status, 404, `${url} leads in a circle and is not found`);
   }
 });
 
@@ -248,7 +248,11 @@ t.test("a link into a later directory does not leave that directory incomplete",
     t.equal(await site.text(url), "deep", url);
   }
   t.equal(await site.text("/x/file"), "file");
-  t.equal((await site.get("/x/sub/deep/back/file")).status, 404, "it leads in a circle");
+  t.equal(
+    (await site.get("/x/sub/deep/back/file")).status,
+    404,
+    "a link that leads in a circle is not found",
+  );
 });
 
 t.test("a tree without files", async (t) => {
@@ -306,10 +310,14 @@ t.test(
     t.equal(await site.text("/.icfs/at/1/kind"), "file");
     t.equal(await site.text("/.icfs/at/2/d/e/f"), "same");
     await publishTree(site, { ...unchanged, a: Buffer.from("3") });
-    t.equal((await site.get("/.icfs/at/1/a")).status, 404, "that was two releases ago");
+    t.equal(
+      (await site.get("/.icfs/at/1/a")).status,
+      404,
+      "a release is no longer served once there are two newer ones",
+    );
     await site.owner.keep(1n, true);
     while ((await site.get("/.icfs/at/1/a")).status !== 200) await sleep(50);
-    t.equal(await site.text("/.icfs/at/1/a"), "1", "one that is kept is there");
+    t.equal(await site.text("/.icfs/at/1/a"), "1", "a kept release is served");
     t.equal((await site.get("/.icfs/at/1/long")).status, 206);
     await site.owner.keep(1n, false);
     t.equal((await site.get("/.icfs/at/1/a")).status, 404);
@@ -323,13 +331,13 @@ t.test(
     t.equal(
       headerOf(await site.get("/long"), "location"),
       "/.icfs/at/5/long",
-      "one to the tree that is there",
+      "after a rollback to the current tree, redirects name the new release",
     );
     t.equal((await site.get("/.icfs/at/5/long")).status, 206);
     t.ok(head);
     const { settings } = await site.owner.status();
     await site.owner.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });
-    t.equal((await site.get("/.icfs/at/3/a")).status, 404, "one that is not held");
+    t.equal((await site.get("/.icfs/at/3/a")).status, 404, "a release that is no longer held is not served");
   },
 );
 
@@ -354,12 +362,15 @@ t.test("releases share the pages they have in common, and leave nothing behind",
   await publishTree(site, files("third"));
   await publishTree(site, files("fourth"));
   const four = await bytes();
-  t.ok(two - empty - one < one / 20, `${two - empty - one} more for the next, in which a file differs`);
-  t.ok(four - two < one / 20, `${four - two} more when the two before are kept`);
+  t.ok(
+    two - empty - one < one / 20,
+    `a next release with one changed file takes ${two - empty - one} bytes more`,
+  );
+  t.ok(four - two < one / 20, `two more releases take ${four - two} bytes while the two before are kept`);
   await site.owner.keep(1n, false);
   await site.owner.keep(2n, false);
   await site.owner.serve_http(false);
-  t.ok((await bytes()) < 200, "where nothing is served only that is left");
+  t.ok((await bytes()) < 200, "pages take fewer than 200 bytes when nothing is served any more");
 });
 
 t.test("an old answer does not verify with a new proof", async (t) => {
@@ -388,8 +399,16 @@ t.test("the boot script, the page, chunks, headers and the head's proof", async 
     "boot.ipxe/x": Buffer.from("x"),
     "boot.efi": { link: "boot.ipxe" },
   });
-  t.equal((await site.get("/.icfs/boot.ipxe")).status, 404, "a directory is not a script");
-  t.equal((await site.text("/.icfs/")).match(/This release has none/g)?.length, 2, "and no image");
+  t.equal(
+    (await site.get("/.icfs/boot.ipxe")).status,
+    404,
+    "a directory named boot.ipxe is not served as a script",
+  );
+  t.equal(
+    (await site.text("/.icfs/")).match(/This release has none/g)?.length,
+    2,
+    "the page says that the release has no script and no image",
+  );
   const chunk = Buffer.from("#!ipxe\n");
   await publishTree(site, { "boot.ipxe": chunk, "<b>&\"'.txt": Buffer.from("hostile") });
   t.equal(await site.text("/.icfs/boot.ipxe"), "#!ipxe\nchain /.icfs/at/2/boot.ipxe\n");
@@ -398,7 +417,7 @@ t.test("the boot script, the page, chunks, headers and the head's proof", async 
   t.match(page, /&lt;b&gt;&amp;&quot;&#39;\.txt/);
   t.match(page, "%3Cb%3E%26%22%27.txt");
   t.notMatch(page, "<b>");
-  t.equal(await site.text("/"), page, "where there is no index.html");
+  t.equal(await site.text("/"), page, "/ is the same page when the release has no index.html");
   const hash = sha256(chunk).toString("hex");
   t.ok(Buffer.from((await site.get(`/.icfs/chunk/${hash}`)).body).equals(chunk));
   t.equal((await site.get(`/.icfs/chunk/${"0".repeat(64)}`)).status, 404);
@@ -444,7 +463,7 @@ t.test("a private canister, and one with HTTP switched off, refuse every request
       t.equal(answer.status, 403, url);
       t.match(Buffer.from(answer.body).toString(), why);
     }
-    t.equal((await site.get("/a", { method: "POST" })).status, 403, "whatever the method is");
+    t.equal((await site.get("/a", { method: "POST" })).status, 403, "a POST request is refused as well");
   };
   const parent: [Uint8Array] = [(await site.source.head())!.hash];
   await owner.restrict(true);

@@ -43,7 +43,7 @@ t.test("get returns nothing past the end", async (t) => {
   equal(t, await get("short", 0, 10n ** 30n), Buffer.from("0123456789"), "however much is asked for");
   for (const sector of [1, 2, 10n ** 30n])
     t.equal((await get("short", sector, 1)).length, 0, `sector ${sector}`);
-  t.equal((await get("short", 0, 0)).length, 0, "no sectors are no bytes");
+  t.equal((await get("short", 0, 0)).length, 0, "reading no sectors gives no bytes");
 });
 
 t.test("get of an unknown name is empty", async (t) => {
@@ -55,7 +55,12 @@ t.test("a file whose length was never set is empty and not listed", async (t) =>
   t.equal((await get("no-length", 0, 1)).length, 0);
   t.notOk((await listing()).some(([name]) => name === "no-length"));
   await setlen("no-length", 7);
-  equal(t, await get("no-length", 0, 1), Buffer.from("content"), "its bytes were there all the time");
+  equal(
+    t,
+    await get("no-length", 0, 1),
+    Buffer.from("content"),
+    "bytes from before the length was set can be read",
+  );
 });
 
 t.test("a length without content is listed, and reads as zeros", async (t) => {
@@ -86,7 +91,12 @@ t.test("put pads its last sector with zeros", async (t) => {
   await rawPut("padded", 0, Buffer.alloc(SECTOR, "a"));
   await rawPut("padded", 0, Buffer.from("b"));
   await setlen("padded", SECTOR);
-  equal(t, await get("padded", 0, 1), Buffer.from("b".padEnd(SECTOR, "\0")), "over what was there");
+  equal(
+    t,
+    await get("padded", 0, 1),
+    Buffer.from("b".padEnd(SECTOR, "\0")),
+    "zeros replace the rest of the old sector",
+  );
 });
 
 t.test("put of whole sectors overwrites the next sector with zeros", async (t) => {
@@ -98,7 +108,7 @@ t.test("put of whole sectors overwrites the next sector with zeros", async (t) =
     t,
     await get("order", 0, 2),
     Buffer.concat([first, Buffer.alloc(SECTOR)]),
-    "in descending order it is lost",
+    "the second sector is lost when it is put before the first",
   );
   await rawPut("order", SECTOR, second);
   equal(t, await get("order", 0, 2), Buffer.concat([first, second]), "in ascending order it is there");
@@ -137,7 +147,7 @@ t.test("the listing is unordered", async (t) => {
   for (const name of names) await setlen(name, 1);
   const listed = (await listing()).map(([name]) => name).filter((name) => name.startsWith("order-"));
   t.strictSame([...listed].sort(), names);
-  t.notSame(listed, names, "not in that of the names, nor in that in which they came");
+  t.notSame(listed, names, "names are not listed in order of name or of insertion");
 });
 
 t.test("anyone may write", async (t) => {
@@ -172,7 +182,7 @@ t.test("only controllers can read the Candid interface", async (t) => {
 t.test("a reply that would be too large is refused", async (t) => {
   await setlen("huge", 2 ** 52);
   t.match(await get("huge", 5, 6145).catch((error) => fromAgent(error).message), /the reply is too large/);
-  equal(t, await get("huge", 5, 6000), Buffer.alloc(6000 * SECTOR), "and what fits is there");
+  equal(t, await get("huge", 5, 6000), Buffer.alloc(6000 * SECTOR), "a reply within the limit is returned");
 });
 
 // test/boot/icboot-qemu.long.ts publishes a larger file: Debian's initrd, of 40 MB.

@@ -75,8 +75,8 @@ t.test(
       `${few} bytes are kept with 10 files, ${many} with 5,000, and ${pinned} with 5 releases of them`,
     );
     t.ok(few > 0);
-    t.ok(many - few <= PAGE, `${many - few} bytes for 4,990 paths more`);
-    t.ok(pinned - many <= PAGE, `${pinned - many} bytes for 4 releases more`);
+    t.ok(many - few <= PAGE, `4,990 more paths take ${many - few} bytes`);
+    t.ok(pinned - many <= PAGE, `4 more releases take ${pinned - many} bytes`);
   },
 );
 
@@ -89,10 +89,10 @@ t.test("the heap keeps only that a rollback is held, not its chunks", { timeout:
       const result = await canister.owner.rollback({ to: 1n, parent, note: "" });
       if (!("ok" in result)) throw new Error(JSON.stringify(result));
     }
-    t.equal((await canister.owner.status()).held.length, rollbacks + 1, "all are held");
+    t.equal((await canister.owner.status()).held.length, rollbacks + 1, "all rollbacks are held");
     return keptOf(canister);
   };
   const each = ((await keptAfter(300)) - (await keptAfter(0))) / 300;
   t.comment(`${each} bytes for a rollback`);
-  t.ok(each < 1000, `${each} bytes; a list of the tree's chunks would be more`);
+  t.ok(each < 1000, `a rollback takes ${each} bytes, less than a list of the tree's chunks`);
 });

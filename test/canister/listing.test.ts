@@ -84,7 +84,7 @@ t.test("a large directory is listed page by page", async (t) => {
     seen.push(...rowsOf(html));
     const turns = turnsOf(html);
     t.equal(turns.length, urls.length === 1 || turns.length === 1 ? 1 : 2);
-    if (urls.length > 1) t.equal(turns[0], urls.at(-2), "the page before");
+    if (urls.length > 1) t.equal(turns[0], urls.at(-2), "the first link leads to the page before");
     url = turns[urls.length === 1 ? 0 : 1];
   }
   t.strictSame(urls, ["/.icfs/files/d/", "/.icfs/files/d/-2", "/.icfs/files/d/3"]);
@@ -117,7 +117,7 @@ t.test("a directory's page follows the newest release", async (t) => {
   const same = { a: null, "a/b": null, "a/b/c": "unchanged", e: null, "z.txt": "root" };
   await site.publishTree({ ...same, "a/x": "one" });
   const root = await site.text("/.icfs/files/");
-  t.strictSame(rowsOf(root), ["/.icfs/files/a/", "/z.txt"], "an empty directory has nothing to show");
+  t.strictSame(rowsOf(root), ["/.icfs/files/a/", "/z.txt"], "an empty directory is not listed");
   const below = await site.text("/.icfs/files/a/b/");
   await site.publishTree({ ...same, "a/x": "another", "a/n": null, "a/n/new": "new" });
   t.equal(await site.text("/.icfs/files/"), root);
@@ -128,7 +128,7 @@ t.test("a directory's page follows the newest release", async (t) => {
   t.match(await site.text("/.icfs/files/a/n/"), ">new</a>");
   await site.network.replace(site.id, "upgrade", ICFS_WASM);
   await site.ready(2n);
-  t.equal(await site.text("/.icfs/files/a/"), changed, "after an upgrade");
+  t.equal(await site.text("/.icfs/files/a/"), changed, "the page is the same after an upgrade");
   await site.publishTree({ "z.txt": "root" });
   t.match(await site.text("/.icfs/files/a/"), /^404/);
   t.strictSame(rowsOf(await site.text("/.icfs/files/")), ["/z.txt"]);

@@ -75,7 +75,7 @@ t.test("a browser shows a release's pages, and hostile names stay text", async (
   const look = async (path: string) => {
     const html = await dumpDom(`${base}${path}`, { env: c.env });
     const tags = tagsOf(html);
-    t.equal(tags.length, [...html.matchAll(/<[a-z]/gi)].length, "each tag is one that is looked at");
+    t.equal(tags.length, [...html.matchAll(/<[a-z]/gi)].length, "every tag in the document is examined");
     for (const { element, attributes } of tags) {
       if (!ELEMENTS.has(element)) t.fail(`${path} has an element ${element}`);
       for (const [name] of attributes) if (!ATTRIBUTES.has(name)) t.fail(`${path} has an attribute ${name}`);
@@ -106,10 +106,14 @@ t.test("a browser shows a release's pages, and hostile names stay text", async (
   t.match(
     await dumpDom(`data:text/html,<script>document.title="owned"</script>`, { env: c.env }),
     "<title>owned",
-    "the browser does run scripts where there are any",
+    "the browser runs the script of a page that has one",
   );
   const head = (await c.source().head())!;
-  t.notMatch((await look("/.icfs/")).html, "Channels", "there are none");
+  t.notMatch(
+    (await look("/.icfs/")).html,
+    "Channels",
+    "the page of a canister without channels does not mention them",
+  );
   for (const [name, note] of [
     ["stable", NOTE.replace("\n", " ")],
     ["canary", "n".repeat(1024)],
@@ -124,7 +128,7 @@ t.test("a browser shows a release's pages, and hostile names stay text", async (
   t.same(
     rows.map(([, name]) => name),
     ["canary", "stable"],
-    "channels, by their names; none that was deleted",
+    "channels are listed by name, without deleted ones",
   );
   t.equal(rows[0]![3], `${"n".repeat(100)}…`);
   t.match(rows[1]![3], /^&lt;script&gt;.*<mark>U\+202E<\/mark>$/);
@@ -172,12 +176,13 @@ t.test("a browser shows a release's pages, and hostile names stay text", async (
   };
   const tooWide =
     "[...document.querySelectorAll('html, .scroll')].filter((e) => e.scrollWidth > e.clientWidth).length";
-  for (const path of ["/.icfs/", directory]) t.equal(await onPhone(path, tooWide), "0", `${path} fits`);
+  for (const path of ["/.icfs/", directory])
+    t.equal(await onPhone(path, tooWide), "0", `${path} fits the width of a phone`);
   // A row is two lines high: the date and the time.
   const row = "document.querySelector('.releases tr:last-child')";
   const lines = await onPhone(
     "/.icfs/",
     `Math.round(${row}.clientHeight / parseFloat(getComputedStyle(${row}).lineHeight))`,
   );
-  t.equal(lines, "3", "two lines, and what is between rows");
+  t.equal(lines, "3", "a row of two lines and its spacing are three lines high");
 });

@@ -16,7 +16,7 @@ t.test("a hundred releases", async (t) => {
     hashes.push((await canister.source.head())!.hash);
   }
   const headers = await canister.source.headers(100, 200);
-  t.strictSame(headers.map(sha256), hashes.toReversed(), "the whole chain is there");
+  t.strictSame(headers.map(sha256), hashes.toReversed(), "the chain of headers is complete");
   const { settings } = await canister.owner.status();
   await canister.owner.configure({ ...settings, hold_nanoseconds: 0n });
   const { held, dropped } = await canister.owner.status();
@@ -40,6 +40,6 @@ t.test("ten thousand files", async (t) => {
   const mountpoint = await mountpointFor(t);
   // The local network answers no query while the canister makes pages for HTTP, which takes a busy machine half a minute.
   t.match(await icfs(["mount", id, mountpoint, "--retry", "5m"]), { code: 0 });
-  t.equal((await sh("diff", "-r", tree, mountpoint)).code, 0, "diff -r finds nothing");
+  t.equal((await sh("diff", "-r", tree, mountpoint)).code, 0, "diff -r finds no difference");
   t.equal((await icfs(["umount", mountpoint])).code, 0);
 });

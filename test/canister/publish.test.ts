@@ -15,15 +15,27 @@ t.test("chunks", async (t) => {
   const { owner, network, id } = await startIcfsCanister(t);
   const chunks = [randomBytes(1), randomBytes(1000), randomBytes(1024 * 1024)];
   const hashes = await owner.put(chunks);
-  t.strictSame(hashes.map(Buffer.from), chunks.map(sha256), "are named by their SHA-256");
-  t.strictSame((await owner.put([chunks[1]!])).map(Buffer.from), [sha256(chunks[1]!)], "can be put again");
+  t.strictSame(hashes.map(Buffer.from), chunks.map(sha256), "chunks are named by their SHA-256");
+  t.strictSame(
+    (await owner.put([chunks[1]!])).map(Buffer.from),
+    [sha256(chunks[1]!)],
+    "a chunk can be put again",
+  );
   for (const chunk of chunks) {
     const got = await queryBlob(network.agent, id, "chunk", blobArgument(sha256(chunk)));
     t.ok(Buffer.from(got).equals(chunk), `${chunk.length} bytes come back`);
   }
   const absent = sha256(randomBytes(8));
-  t.equal((await queryBlob(network.agent, id, "chunk", blobArgument(absent))).length, 0, "none is empty");
-  t.strictSame([...(await owner.missing([absent, hashes[0]!, absent]))], [0, 2], "missing gives indexes");
+  t.equal(
+    (await queryBlob(network.agent, id, "chunk", blobArgument(absent))).length,
+    0,
+    "an absent chunk is returned as empty",
+  );
+  t.strictSame(
+    [...(await owner.missing([absent, hashes[0]!, absent]))],
+    [0, 2],
+    "missing returns the indexes of absent chunks",
+  );
   t.match(await failure(owner.put([new Uint8Array()])), /a chunk is empty/);
   t.match(
     await failure(owner.put([randomBytes(1024 * 1024 + 1)])),
@@ -31,13 +43,13 @@ t.test("chunks", async (t) => {
   );
   const good = randomBytes(9);
   t.match(await failure(owner.put([good, new Uint8Array()])), /a chunk is empty/);
-  t.strictSame([...(await owner.missing([sha256(good)]))], [0], "of a put that traps nothing is stored");
+  t.strictSame([...(await owner.missing([sha256(good)]))], [0], "a put that traps stores nothing");
   t.match(await failure(owner.missing(Array(10_001).fill(absent))), /at most 10_?000 chunks/);
 });
 
 t.test("releases", async (t) => {
   const { owner, source, publish, network, id } = await startIcfsCanister(t);
-  t.equal(await source.head(), undefined, "there is none at first, and that is certified");
+  t.equal(await source.head(), undefined, "the canister certifies that there is no release yet");
 
   const first = treeOf({ a: "first" });
   await owner.put(first.chunks);
@@ -68,7 +80,7 @@ t.test("releases", async (t) => {
   t.strictSame(
     headers.map((bytes) => decodeHeader(bytes).number),
     [2, 1],
-    "headers go from the newest down",
+    "headers are returned from the newest down",
   );
   t.strictSame(headers.map(headerHash), [two.hash, one.hash]);
   t.strictSame((await source.headers(1, 1)).map(headerHash), [one.hash]);
@@ -81,7 +93,7 @@ t.test("releases", async (t) => {
       const result = await owner.publish({ manifest, parent: [...parent] as [] | [Uint8Array], note: "" });
       t.match(result, { err: { conflict: { number: 2n, newest: [Uint8Array.from(two.hash)] } } });
     }
-    t.equal((await source.head())!.header.number, 2, "and nothing changed");
+    t.equal((await source.head())!.header.number, 2, "the newest release is unchanged");
   });
 
   t.test("remain after an upgrade, with all their chunks", async (t) => {
@@ -94,7 +106,7 @@ t.test("releases", async (t) => {
     }
     const third = treeOf({ c: "third" });
     await owner.put(third.chunks);
-    t.strictSame(await publish(third.manifest), { ok: 3n }, "and their owner goes on");
+    t.strictSame(await publish(third.manifest), { ok: 3n }, "the owner can publish after the upgrade");
     t.strictSame((await source.head())!.header.parent, two.hash);
   });
 });
@@ -133,10 +145,18 @@ t.test("bad manifests are refused with the reason, and change nothing", async (t
   const overlong = Buffer.concat([good.subarray(0, at), Buffer.of(0x81, 0x00), good.subarray(at + 1)]);
   t.match(await publish(overlong), { err: { invalid: "the manifest is not in Candid's shortest form" } });
   const longer = Buffer.concat([MANIFEST_PREFIX, Buffer.from("ffffffff0f", "hex")]);
-  t.match(await failure(publish(longer)), /IDL error|Canister.*trapped/, "undecodable: traps");
-  t.match(await failure(publish(good.subarray(0, -1))), /IDL error|Canister.*trapped/, "cut off: traps");
+  t.match(
+    await failure(publish(longer)),
+    /IDL error|Canister.*trapped/,
+    "an undecodable manifest makes the call trap",
+  );
+  t.match(
+    await failure(publish(good.subarray(0, -1))),
+    /IDL error|Canister.*trapped/,
+    "a truncated manifest makes the call trap",
+  );
   t.equal(await source.head(), undefined, "there is still no release");
-  t.strictSame(await publish(good), { ok: 1n }, "and a good one passes");
+  t.strictSame(await publish(good), { ok: 1n }, "a good manifest is published");
 });
 
 t.test("manifest pieces", async (t) => {

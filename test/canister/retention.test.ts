@@ -55,12 +55,12 @@ t.test("by default the newest eight releases and those of the last week are held
   const { settings } = await canister.owner.status();
   t.match(settings, { hold_newest: 8, hold_nanoseconds: WEEK });
   for (let i = 1; i <= 12; i++) await publishTree(canister, { a: `release ${i}` });
-  t.equal((await canister.owner.status()).held.length, 12, "a looping publisher pushes nothing out");
+  t.equal((await canister.owner.status()).held.length, 12, "twelve releases within a week are all held");
   await canister.owner.configure(newestOnly(settings, 8));
   const { held, dropped } = await canister.owner.status();
   t.strictSame([...held].map(Number), [5, 6, 7, 8, 9, 10, 11, 12]);
-  t.equal(dropped, 4n, "what is dropped is counted");
-  t.equal((await canister.source.headers(12, 20)).length, 12, "headers are kept for ever");
+  t.equal(dropped, 4n, "dropped releases are counted");
+  t.equal((await canister.source.headers(12, 20)).length, 12, "headers of dropped releases are kept");
 });
 
 t.test("a kept release stays with its chunks, and can be rolled back to", async (t) => {
@@ -88,11 +88,7 @@ t.test("a kept release stays with its chunks, and can be rolled back to", async 
   t.strictSame(await source.manifest(head.header), first.manifest);
   t.ok((await source.chunk(first.manifest.chunks[0]!)).equals(first.chunks[0]!));
   await owner.keep(1n, false);
-  t.strictSame(
-    [...(await owner.status()).held],
-    [7n],
-    "without the mark it goes, and its chunks stay for release 7",
-  );
+  t.strictSame([...(await owner.status()).held], [7n], "release 1 is no longer held without the mark");
   t.ok((await source.chunk(first.manifest.chunks[0]!)).equals(first.chunks[0]!));
   t.match(await failure(owner.keep(1n, true)), /release 1 is not held/);
   t.match(await failure(owner.configure({ ...settings, hold_newest: 0 })), /at least 1/);
@@ -109,7 +105,11 @@ t.test("puts over a quota are refused, and lose nothing", async (t) => {
     await failure(owner.put([randomBytes(600)])),
     /over quota: at most 2_?000 bytes may wait to be published/,
   );
-  t.equal((await owner.put([chunk])).length, 1, "one that is there already is no more");
+  t.equal(
+    (await owner.put([chunk])).length,
+    1,
+    "putting a stored chunk again does not count against the quota",
+  );
   await owner.configure({ ...settings, quota: 2000n });
   t.match(
     await failure(owner.put([randomBytes(600)])),
@@ -134,7 +134,11 @@ t.test("an upgrade from the first build keeps releases and chunks", async (t) =>
   t.equal(status.loose_chunks, 1n);
   await owner.configure(newestOnly(status.settings, 1));
   await settled(canister, new Set(two).size + 1);
-  t.equal(Number((await owner.status()).chunks), new Set(two).size + 1, "and counts from there");
+  t.equal(
+    Number((await owner.status()).chunks),
+    new Set(two).size + 1,
+    "the upgraded canister frees the chunks of dropped releases",
+  );
 });
 
 t.test(
@@ -153,15 +157,19 @@ t.test(
     await owner.put([Buffer.from("never published")]);
     const headers = await source.headers(4, 10);
     await network.replace(id, "upgrade", ICFS_WASM);
-    t.strictSame(await source.headers(4, 10), headers, "the headers are the same");
+    t.strictSame(await source.headers(4, 10), headers, "the upgrade leaves the headers unchanged");
     t.match(await settled(canister, new Set([...one, ...two]).size + 1), {
       held: { 0: 1n, 1: 2n, 2: 3n, 3: 4n },
       loose_chunks: 1n,
     });
-    t.match(await rollBack(1n), { ok: 5n }, "what is held can be rolled back to");
+    t.match(await rollBack(1n), { ok: 5n }, "a held release can be rolled back to");
     await owner.configure(newestOnly(settings, 1));
     const status = await settled(canister, new Set(one).size + 1);
-    t.equal(Number(status.chunks), new Set(one).size + 1, "all that only the others had is freed");
+    t.equal(
+      Number(status.chunks),
+      new Set(one).size + 1,
+      "chunks that only the dropped releases had are freed",
+    );
     t.equal(status.backlog[0], 0n);
   },
 );
@@ -206,7 +214,11 @@ t.test("a freed chunk's space is reused by a chunk that fits, not by one a byte 
     }
   }
   const after = await owner.status();
-  t.equal(after.region_bytes - before.region_bytes, 1001n, "one is at the end");
+  t.equal(
+    after.region_bytes - before.region_bytes,
+    1001n,
+    "only the chunk that is one byte larger extends the region",
+  );
 });
 
 const seed = newSeed();
@@ -308,7 +320,11 @@ t.test(`a random sequence leaves exactly the chunks that a model expects; SEED=$
       { chunks: BigInt(model.size), chunk_bytes: BigInt(size), held: [...held.keys()], loose: loose.size },
       `${i}: ${step}`,
     );
-    t.equal(status.region_bytes - status.hole_bytes, status.chunk_bytes, "holes and chunks are all there is");
+    t.equal(
+      status.region_bytes - status.hole_bytes,
+      status.chunk_bytes,
+      "chunks and holes make up the whole region",
+    );
   }
   for (const hash of expected()) {
     const chunk = bytes.get(hash)!;

@@ -44,7 +44,7 @@ t.test("strangers may only read", async (t) => {
     for (const [name, call] of Object.entries(calls)) {
       t.match(await failure(call()), NOT_TAKEN, `${who}: ${name}`);
     }
-    t.strictSame([...(await stranger.missing([]))], [], `${who} may ask`);
+    t.strictSame([...(await stranger.missing([]))], [], `${who} may ask which chunks are missing`);
   }
   const { network, id } = canister;
   const queries = ["release", "chunk", "headers", "missing", "roles_granted", "listing", "get", "channels"];
@@ -58,7 +58,7 @@ t.test("strangers may only read", async (t) => {
     t.match(
       response.body,
       { reject_code: Number },
-      `${method} as an update is not taken, even from the owner`,
+      `${method} is refused as an update call, even from the owner`,
     );
   }
 });
@@ -88,7 +88,7 @@ t.test("a publisher may only publish, and nothing once revoked", async (t) => {
     t.match(await failure(call()), NOT_TAKEN, name);
   await canister.owner.revoke(who);
   for (const [name, call] of Object.entries(publishing(publisher))) {
-    t.match(await failure(call()), NOT_TAKEN, `${name} once revoked`);
+    t.match(await failure(call()), NOT_TAKEN, `${name} is refused once the role is revoked`);
   }
   t.strictSame(await canister.owner.roles_granted(), []);
   await canister.network.replace(canister.id, "upgrade", ICFS_WASM);
@@ -122,7 +122,7 @@ t.test(
     const recording = icfsCanister(agent, id);
     const calls = { ...publishing(recording), ...promoting(recording), ...owning(recording) };
     for (const make of Object.values(calls)) await failure(make());
-    t.equal(sent.length, 9, "all methods that change something");
+    t.equal(sent.length, 9, "the calls cover all nine methods that change something");
     const before = await owner.status();
     for (const [method, args] of sent) {
       // String() keeps the agent's whole text, which has several lines.
@@ -132,7 +132,7 @@ t.test(
     t.match(await owner.status(), { loose_chunks: before.loose_chunks, settings: before.settings });
     await owner.grant(caller, { publisher: null });
     const [method, args] = sent[0]!;
-    t.ok((await call(id, method, args)).length > 0, `${method}, once it is a publisher`);
+    t.ok((await call(id, method, args)).length > 0, `${method} succeeds once the caller is a publisher`);
   },
 );
 
@@ -175,10 +175,14 @@ t.test("a private canister answers only those with a role", async (t) => {
       );
     }
   }
-  t.match(await failure(canister.as(reader).put([randomBytes(10)])), NOT_TAKEN, "a reader only reads");
+  t.match(
+    await failure(canister.as(reader).put([randomBytes(10)])),
+    NOT_TAKEN,
+    "a reader may not put chunks",
+  );
   await owner.restrict(false);
   const anybody = await queryBlob(network.agentFor(), id, "chunk", blobArgument(sha256(chunks[0]!)));
-  t.ok(Buffer.from(anybody).equals(chunks[0]!), "and open again");
+  t.ok(Buffer.from(anybody).equals(chunks[0]!), "a canister that is public again answers anonymous callers");
 });
 
 t.test(
@@ -191,12 +195,16 @@ t.test(
     const id = await network.install(ICFS_WASM, naming(named.getPrincipal()));
     const owner = icfsCanister(network.agentFor(named), id);
     t.equal((await owner.put([randomBytes(10)])).length, 1);
-    t.equal((await icfsCanister(network.agent, id).put([randomBytes(10)])).length, 1, "the controller");
+    t.equal(
+      (await icfsCanister(network.agent, id).put([randomBytes(10)])).length,
+      1,
+      "the controller may put chunks",
+    );
     await network.replace(id, "upgrade", ICFS_WASM);
     t.equal(
       (await owner.status()).owner.toText(),
       named.getPrincipal().toText(),
-      "an upgrade does not change it",
+      "an upgrade does not change the owner",
     );
     await t.rejects(
       network.install(ICFS_WASM, naming(Principal.anonymous())),

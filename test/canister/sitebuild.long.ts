@@ -168,7 +168,7 @@ async function follow(t: Test, tree: Tree, next: Random, trees: number, some: re
     t.strictSame(wrong, [], `tree ${i}, of ${tree.size} entries`);
     if (wrong.length > 0) break;
   }
-  t.equal(await pages.clear(), 0n, "nothing is left of pages that are gone");
+  t.equal(await pages.clear(), 0n, "no bytes are left once the pages are cleared");
 }
 
 const seed = newSeed();

@@ -85,16 +85,19 @@ t.test("110,000 loose chunks that are due at once are freed in slices", { timeou
     const canister = startedCanister(network, id);
     const { owner } = canister;
     const { backlog, settings } = await owner.status();
-    t.ok(backlog[0]! > 50_000n, `status tells of a backlog: ${backlog[0]}`);
+    t.ok(backlog[0]! > 50_000n, `status reports a backlog of ${backlog[0]} chunks`);
     await network.replace(id, "upgrade", ICFS_WASM);
     const then = await owner.status();
-    t.ok(then.backlog[0]! > 0n, `an upgrade came in the middle: ${then.backlog[0]} are left`);
-    t.equal(await publishTree(canister, "one"), 1n, "a release is made meanwhile");
+    t.ok(
+      then.backlog[0]! > 0n,
+      `${then.backlog[0]} chunks are still to be freed after an upgrade in between`,
+    );
+    t.equal(await publishTree(canister, "one"), 1n, "a release can be published meanwhile");
     await owner.configure(settings);
     await owner.keep(1n, true);
     const now = await freed(owner);
     t.match(now, { chunks: 2n, loose_chunks: 0n, freed_chunks: 110_000n, held: { 0: 1n } });
-    t.equal(now.region_bytes - now.hole_bytes, now.chunk_bytes, "holes and chunks are all there is");
+    t.equal(now.region_bytes - now.hole_bytes, now.chunk_bytes, "chunks and holes make up the whole region");
     t.equal(await publishTree(canister, "two"), 2n);
   });
 });
@@ -130,7 +133,7 @@ t.test("a rollback to a large tree takes several messages and is still atomic", 
   t.strictSame(
     both.filter((result) => "ok" in result),
     [{ ok: 3n }],
-    "one of two at once",
+    "only one of two simultaneous rollbacks succeeds",
   );
   const [refused] = both.filter((result) => "err" in result);
   t.ok(
@@ -149,6 +152,10 @@ t.test("a rollback to a large tree takes several messages and is still atomic", 
     owner.rollback({ to: 1n, parent: on, note: "" }),
     owner.publish({ manifest, parent: on, note: "" }),
   ]);
-  t.equal(race.filter((result) => "ok" in result).length, 1, "a rollback, or what is published meanwhile");
+  t.equal(
+    race.filter((result) => "ok" in result).length,
+    1,
+    "of a rollback and a simultaneous publication, only one succeeds",
+  );
   t.equal((await source.head())!.header.number, 5);
 });

@@ -55,7 +55,11 @@ t.test("icp-cli upgrades, reinstalls and calls the canister", async (t) => {
   const candid = await ok("canister", "metadata", id, "candid:service", ...network);
   t.match(candid, /publish: \(record/, "its Candid is public");
   const did = await readFile(new URL("../../build/icfs.did", import.meta.url), "utf8");
-  t.match(did, /service : \(init: opt record \{owner: opt principal;\}\)/, "and so are its arguments");
+  t.match(
+    did,
+    /service : \(init: opt record \{owner: opt principal;\}\)/,
+    "the Candid file declares the init arguments",
+  );
   t.match(await ok("canister", "metadata", id, "candid:args", ...network), /owner/);
 
   t.match(await ok("canister", "call", id, "missing", "(vec {})", "--query", ...network), /vec \{\}/);
@@ -88,7 +92,7 @@ t.test("icp deploy installs the canister, and then upgrades it", async (t) => {
     await cp(new URL(`../../${file}`, import.meta.url), join(n.directory, file));
   }
   const yaml = await readFile(join(project, "icp.yaml"), "utf8");
-  t.match(yaml, "url: http://127.0.0.1:4943\n", "where icfs localnet listens");
+  t.match(yaml, "url: http://127.0.0.1:4943\n", "icp.yaml has the URL of icfs localnet");
   await writeFile(join(project, "icp.yaml"), yaml.replace("http://127.0.0.1:4943", n.url));
   const ok = async (...args: string[]) => {
     const { code, stdout, stderr } = await icpIn(project, n.directory, ...args);
@@ -99,7 +103,7 @@ t.test("icp deploy installs the canister, and then upgrades it", async (t) => {
   await ok("identity", "import", "me", "--from-pem", pem, "--storage", "plaintext");
   const deploy = ["deploy", "-e", "localnet", "--identity", "me", "--subnet", await subnetOf(n), "--json"];
   const first = await ok(...deploy);
-  t.equal(await ledger.twin_payments(), 1n, "paid for by the ledger's twin");
+  t.equal(await ledger.twin_payments(), 1n, "the ledger's twin has recorded one payment");
   const [id] = /[a-z0-9-]+-cai/.exec(first) ?? [];
   t.ok(id, first);
   const tree = join(n.directory, "tree");
@@ -111,12 +115,12 @@ t.test("icp deploy installs the canister, and then upgrades it", async (t) => {
   t.match(
     await n.icfs(["cat", id!, "file"]),
     { code: 0, stdout: "content" },
-    "it was upgraded, and keeps what it has",
+    "the upgraded canister keeps its files",
   );
   t.match(
     await n.icfs(["deploy", id!]),
     { code: 0, stderr: `upgraded ${id}` },
-    "icfs goes on where icp has begun",
+    "icfs deploy upgrades the canister that icp installed",
   );
 
   // `icfs localnet` has no ledger, so the canister is linked instead of made.

@@ -94,9 +94,9 @@ t.test(`the tree's shape depends only on the names, not on their history; SEED=$
     t.strictSame(await names.hash(), await names.grown(inOrder(there)), `${there.size} names`);
   }
   const all = inOrder(there);
-  t.ok((await names.found(all)).every(Boolean), "all are found");
+  t.ok((await names.found(all)).every(Boolean), "every name is found");
   const absent = Array.from({ length: 100 }, randomName).filter((name) => !there.has(name.toString("hex")));
-  t.notOk((await names.found(absent)).some(Boolean), "and no others");
+  t.notOk((await names.found(absent)).some(Boolean), "no absent name is found");
   const root = Buffer.from(await names.hash());
   for (let i = 0; i < 40; i++) {
     const shown = [all[randomInt(all.length)]!];
@@ -110,7 +110,7 @@ t.test(`the tree's shape depends only on the names, not on their history; SEED=$
     t.strictSame(wrong, [], "a witness");
   }
   await names.change([], all);
-  t.equal(await names.bytes(), 0n, "nothing is left of what is removed");
+  t.equal(await names.bytes(), 0n, "removing every name leaves no bytes");
 });
 
 t.test("an empty name can be read anywhere in the region", async (t) => {

@@ -108,7 +108,11 @@ export async function newcomer(release: Release): Promise<void> {
     const said = await done(t, host, inClone(demo!));
     t.match(said, /^setup: installing /m);
     t.match(said, / installer +Select a language$/m);
-    t.notMatch(said, /zsh|fish|rclone|httpdirfs|libvirt|debootstrap/, "nothing that it does not need");
+    t.notMatch(
+      said,
+      /zsh|fish|rclone|httpdirfs|libvirt|debootstrap/,
+      "the setup installs no package that the demo does not need",
+    );
   });
 
   step("by hand", (t) => byHand(t, host, hand, "~/icfs"));

@@ -48,7 +48,7 @@ t.test("icfs cat", async (t) => {
     }
     t.equal(size, large.length);
     t.equal(hash.digest("hex"), createHash("sha256").update(large).digest("hex"));
-    t.ok(asked > 3, `${asked} were asked for before the first byte came`);
+    t.ok(asked > 3, `${asked} chunks are requested before the first byte is printed`);
   });
 
   await t.test("prints no error message when its reader stops early", async (t) => {
@@ -91,7 +91,7 @@ t.test("icfs cat", async (t) => {
     t.match(stderr, /^icfs: large: .+\n$/);
     const { stdout } = await run("sha256sum", [target], { env: c.env });
     const before = createHash("sha256").update(large.subarray(0, MiB)).digest("hex");
-    t.equal(stdout.slice(0, 64), before, "what was before it, but the piece that is held back");
-    t.ok(asked >= 3, `it was asked for ${asked} times`);
+    t.equal(stdout.slice(0, 64), before, "the output ends one piece before the bad chunk");
+    t.ok(asked >= 3, `the bad chunk is requested ${asked} times`);
   });
 });

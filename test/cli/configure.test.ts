@@ -13,7 +13,7 @@ t.test("settings that stay are written back as the whole subnet certifies them",
       env: { ...c.env, ICFS_NETWORK: proxy.url },
     });
   t.match(await configure("--hold-newest", "5"), { code: 0, stderr: "" });
-  t.equal(proxy.queries, 0, "no node is asked alone");
+  t.equal(proxy.queries, 0, "no query is sent to a single node");
   t.equal(proxy.calls, 2);
   const { code, stdout } = await configure("--quota", "1GiB");
   t.equal(code, 0);
@@ -24,7 +24,11 @@ t.test("settings that stay are written back as the whole subnet certifies them",
     path.endsWith("/call") && body.includes("status") ? { status: 403, body: "" } : "none";
   t.match(await configure("--hold-newest", "6"), { code: 1, stderr: /did not tell its settings/ });
   proxy.fault = () => "none";
-  t.match(await configure(), { code: 0, stdout: /"holdNewest":5/ }, "looking only, anybody may");
+  t.match(
+    await configure(),
+    { code: 0, stdout: /"holdNewest":5/ },
+    "configure without options prints the unchanged settings",
+  );
 });
 
 t.test("HTTP is switched off and on again, and nothing else changes", async (t) => {
@@ -46,7 +50,7 @@ t.test("HTTP is switched off and on again, and nothing else changes", async (t) 
   t.match(
     await c.icfs(["publish", tree, id]),
     { code: 0, stdout: /^published release 1 .*\n$/ },
-    "no URL where nothing is",
+    "no URL is printed while HTTP is off",
   );
   t.match(await c.icfs(["publish", tree, id, "--json"]), { code: 0, stdout: /"url":null/ });
   t.strictSame(await configure("--http"), before);

@@ -28,7 +28,7 @@ t.test("deploy makes a canister owned by a new identity, and prints its id as th
   t.same(await n.icfs(["identity"]), principal, "it stays");
   t.same(await n.icfs(["identity", "--identity", pem], { env: { PATH: process.env.PATH } }), principal);
   t.match(stderr, `installed ${id} on ${n.url}, owned by ${principal.stdout.trim()}`);
-  t.notMatch(stderr, "before", "it is the first");
+  t.notMatch(stderr, "before", "the first deployment mentions no earlier one");
   await t.test("the next deploy makes another canister, and names the first", async (t) => {
     const again = `icfs: ${id} was deployed on ${n.url} before, and this makes another canister: \`icfs deploy ${id} --network ${n.url}\` upgrades that one\n`;
     for (const args of [[], ["--json"], ["--specified-id", SPECIFIED]]) {
@@ -38,11 +38,19 @@ t.test("deploy makes a canister owned by a new identity, and prints its id as th
       t.ok(stderr.startsWith(again), args.join(" "));
     }
     for (const args of [[id], ["--specified-id", SPECIFIED]]) {
-      t.notMatch((await n.icfs(["deploy", ...args])).stderr, "before", "an upgrade makes none");
+      t.notMatch(
+        (await n.icfs(["deploy", ...args])).stderr,
+        "before",
+        "an upgrade mentions no earlier deployment",
+      );
     }
     const other = await startNetwork(t);
     const env = { ...n.env, ICFS_NETWORK: other.url };
-    t.notMatch((await n.icfs(["deploy"], { env })).stderr, "before", "on another network it is the first");
+    t.notMatch(
+      (await n.icfs(["deploy"], { env })).stderr,
+      "before",
+      "the first deployment on another network mentions no earlier one",
+    );
   });
 
   await t.test("a key that others can read is refused", async (t) => {
@@ -99,7 +107,7 @@ t.test("an upgrade keeps the releases", async (t) => {
         `icfs: cannot deploy: only controllers of ${id} can, which are ${c.identity.getPrincipal()}. You are ${principal}: give a controller's key with --identity\n`,
       );
     }
-    t.match((await c.source().head())?.header, { number: 2 }, "nothing has changed");
+    t.match((await c.source().head())?.header, { number: 2 }, "the newest release is unchanged");
   });
 
   await t.test("another program's Wasm is refused as an upgrade", async (t) => {
@@ -116,7 +124,7 @@ t.test("an upgrade keeps the releases", async (t) => {
         ),
       });
     }
-    t.match(await c.icfs(["ls", id]), { code: 0, stdout: "file\n" }, "nothing has changed");
+    t.match(await c.icfs(["ls", id]), { code: 0, stdout: "file\n" }, "the canister still lists its file");
   });
 });
 

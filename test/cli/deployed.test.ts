@@ -34,11 +34,11 @@ t.test("deployed canisters", async (t) => {
     await writeFile(file, damaged);
     t.same(await deployedOn(ROOT_KEY), [ONE], JSON.stringify(damaged));
     await rememberDeployed(OTHER, ROOT_KEY);
-    t.same(await deployedOn(ROOT_KEY), [ONE, OTHER], "and the next one is written down");
+    t.same(await deployedOn(ROOT_KEY), [ONE, OTHER], "the next canister is added to a damaged record");
   }
   await rm(file);
   execFileSync("mkfifo", [file]);
-  t.same(await deployedOn(ROOT_KEY), [], "a pipe is not waited for");
+  t.same(await deployedOn(ROOT_KEY), [], "a pipe in place of the record is not waited for");
   await t.rejects(rememberDeployed(ONE, ROOT_KEY), { message: /is not a file/ });
   await rm(file);
   await mkdir(file);

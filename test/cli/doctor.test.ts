@@ -35,7 +35,7 @@ t.test("icfs doctor", async (t) => {
       { level: "ok", message: `${c.env.XDG_CACHE_HOME}/icfs is not there yet, and can be made` },
       {},
     ]);
-    t.equal(hasAccepted(c.canister, c.rootKey), false, "nothing is accepted by looking");
+    t.equal(hasAccepted(c.canister, c.rootKey), false, "doctor does not accept the canister's release");
     t.notOk((await readdir(c.directory)).includes("cache"));
   });
 
@@ -54,7 +54,7 @@ t.test("icfs doctor", async (t) => {
     for (const line of stdout.trimEnd().split("\n"))
       t.match(line, /^((ok {3}|warn|fail) {1,2}[a-z ]+: | {6}\S)/);
     const { of } = await doctor(mountpoint);
-    t.equal(of("mount").length, 2, "a mountpoint alone");
+    t.equal(of("mount").length, 2, "a mountpoint without a canister gets both mount checks");
     t.same(of("canister"), []);
   });
 

@@ -35,9 +35,9 @@ t.test("icfs publish --dry-run", async (t) => {
     t.same(differences.added[4], { path: "link", kind: "symlink" });
     t.same([differences.added.length, differences.changed, differences.removed], [6, [], []]);
   });
-  t.equal(await c.source().head(), undefined, "nothing was published");
-  t.equal(await chunks(), 0n, "nor uploaded");
-  t.notOk(existsSync(join(c.directory, "nobody")), "and no identity was made");
+  t.equal(await c.source().head(), undefined, "nothing is published");
+  t.equal(await chunks(), 0n, "no chunk is uploaded");
+  t.notOk(existsSync(join(c.directory, "nobody")), "no identity is made");
 
   const published = async () => JSON.parse((await c.icfs(["publish", tree, id, "--json"])).stdout);
   t.match(await published(), { release: 1, chunksUploaded: 3 });

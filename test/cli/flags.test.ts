@@ -20,10 +20,10 @@ t.test("a variable sets yes or no, and the command line overrides both", async (
   for (const yes of ["yes", "true", "1"]) t.equal(parsed(yes, []), true, yes);
   for (const no of ["no", "false", "0"]) {
     t.equal(parsed(no, []), false, no);
-    t.equal(parsed(no, [], true), false, `${no} against the default`);
-    t.equal(parsed(no, ["--some-flag"]), true, `${no} against the command line`);
+    t.equal(parsed(no, [], true), false, `${no} overrides the default`);
+    t.equal(parsed(no, ["--some-flag"]), true, `the command line overrides ${no}`);
   }
-  t.equal(parsed("", [], true), true, "empty is as if it were not set");
+  t.equal(parsed("", [], true), true, "an empty variable counts as not set");
   t.equal(parsed("yes", ["--no-some-flag"], true), false);
   t.throws(() => parsed("maybe", []), {
     name: "UserError",

@@ -48,7 +48,10 @@ t.test(
       });
       const [code] = (await once(script, "close")) as [number];
       t.equal(code, 130);
-      t.ok(terminal.lastIndexOf("\x1b[?25h") > terminal.lastIndexOf("\x1b[?25l"), "the cursor is back");
+      t.ok(
+        terminal.lastIndexOf("\x1b[?25h") > terminal.lastIndexOf("\x1b[?25l"),
+        "the cursor is visible again",
+      );
       t.equal(await c.source().head(), undefined, "nothing is published");
     });
 
@@ -56,6 +59,6 @@ t.test(
     t.equal(code, 0);
     const { release, chunks, chunksUploaded } = JSON.parse(stdout);
     t.equal(release, 1);
-    t.ok(chunksUploaded < chunks, `${chunksUploaded} of ${chunks} chunks were left`);
+    t.ok(chunksUploaded < chunks, `only ${chunksUploaded} of ${chunks} chunks are left to upload`);
   },
 );

@@ -36,7 +36,11 @@ t.test("kept releases are held, and others are dropped as the settings say", asy
     ["keep", id, "3"],
     ["keep", id, "1", "--no"],
   ]) {
-    t.match(await ann.icfs(...args), { code: 1, stderr: /only its owners can/ }, "not for publishers");
+    t.match(
+      await ann.icfs(...args),
+      { code: 1, stderr: /only its owners can/ },
+      "a publisher may not change which releases are kept",
+    );
   }
 
   t.match(await c.owner("keep", id, "1", "--no"), `release 1 of ${id} is not kept any more: `);
@@ -76,7 +80,7 @@ t.test("settings", async (t) => {
   };
   t.same(await settings("--unpublished-quota", "1.5 MB", "--hold-days", "30", "--private"), changed);
   const identity = ["--identity", join(c.env.XDG_CONFIG_HOME!, "icfs", "identity.pem")];
-  t.same(await settings(...identity), changed, "and so they stay");
+  t.same(await settings(...identity), changed, "the settings are unchanged when none is given");
   t.same(await settings("--public", "--no-http"), { ...changed, private: false, http: false });
   t.equal(
     await c.owner("configure", id),
@@ -103,7 +107,7 @@ t.test("settings", async (t) => {
     const asked = JSON.parse(await c.owner("status", id, "--json"));
     t.match(asked, { canister: id, release: 1, held: 1, kept: 0, quota: 1000, backlog: 0 });
     const web = async () => /^ {2}on the web {3}(.*)$/m.exec(await c.owner("status", id))?.[1];
-    t.match(asked, { url: null, webRelease: 0 }, "an owner has switched it off");
+    t.match(asked, { url: null, webRelease: 0 }, "status has no URL while HTTP is switched off");
     t.match(await web(), /^no: an owner has switched it off/);
     await c.owner("configure", id, "--http");
     const url = `http://${id}.localhost:${new URL(c.url).port}/`;
@@ -111,7 +115,7 @@ t.test("settings", async (t) => {
     t.match(JSON.parse(await c.owner("status", id, "--json")), { url });
     t.match(await c.icfs(["status", id]), { code: 0, stdout: /^ {2}to be freed {2}nothing$/m });
     const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
-    t.equal(asked.version, version, "the canister says what it was compiled from");
+    t.equal(asked.version, version, "the canister reports the version that it was compiled from");
     t.match(await c.owner("status", id), `\n  program      icfs ${version}\n`);
   });
 

@@ -73,7 +73,11 @@ t.test("without a suitable Node, it says how to install one", async (t) => {
   };
   t.same(await run(join(copy, "bin/icfs"), ["--version"], { env }), expected, "an old one");
   await symlink(join(copy, "bin/icfs"), join(copy, "mount.icfs"));
-  t.same(await run(join(copy, "mount.icfs"), [], { env }), { ...expected, code: 2 }, "as mount(8) counts");
+  t.same(
+    await run(join(copy, "mount.icfs"), [], { env }),
+    { ...expected, code: 2 },
+    "mount.icfs exits with code 2, as mount(8) expects",
+  );
   const tools = join(directory, "tools");
   await mkdir(tools);
   for (const tool of ["dirname", "readlink", "sed"]) await symlink(`/usr/bin/${tool}`, join(tools, tool));
@@ -115,7 +119,7 @@ t.test("Node's environment variables are kept, but a mount gets at least 8 threa
     t.match(
       await started("mount", { UV_THREADPOOL_SIZE: few }),
       { stdout: "8\n" },
-      `"${few}": a mount would wait for itself`,
+      `UV_THREADPOOL_SIZE "${few}" is replaced by 8`,
     );
   }
   for (const enough of ["8", "9", "16", "128"]) {
@@ -125,7 +129,7 @@ t.test("Node's environment variables are kept, but a mount gets at least 8 threa
   t.match(
     await started("ls", { NODE_OPTIONS: "--nonsense" }),
     { code: 9, stdout: "bad option\n" },
-    "Node says what is wrong",
+    "Node's own error about a bad option is printed",
   );
 });
 
@@ -145,7 +149,7 @@ t.test("Node's compile cache is used only from a directory of the same user", as
   const asNobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", join(installed, "bin/icfs")];
   const compiled = join(directory, "icfs-node");
   const taken = async () => (await run("setpriv", asNobody, { env })).stdout.trim();
-  t.equal(await taken(), "", "it is not there, and cannot be made");
+  t.equal(await taken(), "", "a cache directory that is absent and cannot be made is not used");
   await mkdir(compiled, { mode: 0o700 });
   t.equal(await taken(), "");
   await chown(compiled, 65534, 65534);
@@ -153,7 +157,11 @@ t.test("Node's compile cache is used only from a directory of the same user", as
   await rm(compiled, { recursive: true });
   for (const relative of ["", ".", "cache"]) {
     const { stdout } = await run("setpriv", asNobody, { env: { ...env, XDG_CACHE_HOME: relative } });
-    t.equal(stdout, "\n", `a relative path, "${relative}", and no home`);
+    t.equal(
+      stdout,
+      "\n",
+      `no cache directory is used without a home and with the relative path "${relative}"`,
+    );
   }
   await symlink(directory, compiled);
   await lchown(compiled, 65534, 65534);
@@ -171,19 +179,23 @@ t.test("Node's compile cache is used only from a directory of the same user", as
     const { stdout } = await run("sh", ["-c", `umask ${umask} && exec setpriv "$@"`, "sh", ...asNobody], {
       env,
     });
-    t.equal(stdout.trim(), compiled, `made with a umask of ${umask}`);
+    t.equal(stdout.trim(), compiled, `a directory made with a umask of ${umask} is used`);
     t.equal((await stat(compiled)).mode & 0o7777, 0o700);
     for (const mode of [0o755, 0o775, 0o777, 0o2770]) {
       await mkdir(join(compiled, "v24"));
       await chown(join(compiled, "v24"), 65534, 65534);
       await chmod(compiled, mode);
       t.equal(await taken(), compiled);
-      t.equal((await stat(compiled)).mode & 0o7777, 0o700, `others could come in (${mode.toString(8)})`);
-      t.same(await readdir(compiled), [], "it begins again");
+      t.equal(
+        (await stat(compiled)).mode & 0o7777,
+        0o700,
+        `a directory with mode ${mode.toString(8)} is made private`,
+      );
+      t.same(await readdir(compiled), [], "a directory that others could enter is emptied");
     }
     await mkdir(join(compiled, "v24"));
     t.equal(await taken(), compiled);
-    t.same(await readdir(compiled), ["v24"], "what is its own stays");
+    t.same(await readdir(compiled), ["v24"], "a private directory keeps its content");
     await rm(compiled, { recursive: true });
   }
 });

@@ -52,11 +52,11 @@ t.test("its root key is written to a file, and removed with the network", async 
   t.match(
     await mount(`ro,network=${network.url}`),
     { code: 1, stderr: `\`icfs localnet\` leaves it in ${network.file}\n` },
-    "and whoever has left it out is told where it is",
+    "the error of a mount without root-key names the key's file",
   );
 
   t.equal(await network.end(), 0);
-  t.same(await readdir(join(directory, "state/icfs")), [], "nothing is left");
+  t.same(await readdir(join(directory, "state/icfs")), [], "no file is left when the network has ended");
 });
 
 t.test("with --state, the file stays for the next start", async (t) => {

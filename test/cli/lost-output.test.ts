@@ -20,5 +20,5 @@ t.test("a result that cannot be written is a failure; a reader that stops early 
     );
   }
   t.match(await sh("set -o pipefail; $0 --help | true"), { code: 0, stderr: "" });
-  t.match(await sh("$0 nonsense > /dev/full"), { code: 2 }, "what was wrong already stays what is said");
+  t.match(await sh("$0 nonsense > /dev/full"), { code: 2 }, "a usage error keeps its own exit code");
 });

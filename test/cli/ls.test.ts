@@ -46,12 +46,16 @@ t.test("icfs ls", async (t) => {
     "run",
     "z",
   ]);
-  t.same(await ls(id, "boot"), ["deep", "größe", "pxelinux.0"], "relative to the path");
+  t.same(await ls(id, "boot"), ["deep", "größe", "pxelinux.0"], "names are listed relative to the path");
   t.same(await ls(id, "/boot/"), ["deep", "größe", "pxelinux.0"]);
   t.same(await ls(id, "boot/pxelinux.0"), ["boot/pxelinux.0"]);
-  t.same(await ls(id, "link"), ["🥾"], "through a symlink to a directory");
-  t.same(await ls(id, "boot/deep"), ["boot/größe/🥾"], "through two to a file");
-  t.same(await ls(id, "link/../pxelinux.0"), ["boot/pxelinux.0"], "as the kernel resolves it");
+  t.same(await ls(id, "link"), ["🥾"], "a symlink to a directory lists that directory");
+  t.same(await ls(id, "boot/deep"), ["boot/größe/🥾"], "a path through two symlinks leads to the file");
+  t.same(
+    await ls(id, "link/../pxelinux.0"),
+    ["boot/pxelinux.0"],
+    "link/.. is resolved as the kernel resolves it",
+  );
   t.same(await ls(id, "empty"), []);
 
   const long = await ls("-l", id);
@@ -105,7 +109,7 @@ t.test("direction overrides in names are escaped on a terminal, and unchanged fo
   t.match(terminal.stdout, "a\\u{202e}exe.jpg");
   t.notMatch(terminal.stdout, "\u202e");
   const { stdout } = await c.icfs(["ls", id, "--json"]);
-  t.match(stdout, '"a\\u202eexe.jpg"', "JSON is the same everywhere, and escaped");
+  t.match(stdout, '"a\\u202eexe.jpg"', "JSON output escapes the override for programs as well");
   t.equal(JSON.parse(stdout).entries[0].path, "a\u202eexe.jpg");
   t.match(await c.icfs(["cat", id, "no\u202efile"]), {
     code: 1,

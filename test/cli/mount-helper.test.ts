@@ -99,7 +99,7 @@ t.test("the command's own options are passed on by their names", async (t) => {
     ["--mirror=file:/srv/mirror", "--mirror=http://cache.example"],
     "each counts",
   );
-  t.same(splitOptions('a="b,c,d=e'), ["a=b", "c", "d=e"], "a quote without an end");
+  t.same(splitOptions('a="b,c,d=e'), ["a=b", "c", "d=e"], "a quote without an end is dropped");
 });
 
 t.test("wrong options are named in the error", async (t) => {
@@ -150,7 +150,7 @@ t.test("rw, exec, suid and dev are refused where somebody has written them", asy
   };
   const by = (...args: string[]) => ["-t", "icfs", ID, "/srv/other", ...args];
   // mount(8) of util-linux 2.38 gives the helper these lists.
-  t.equal(await refused("rw", by()), "nothing", "nothing was said");
+  t.equal(await refused("rw", by()), "nothing", "rw is accepted when nobody has written it");
   t.equal(await refused("rw,_netdev", by("-o", "_netdev,network=local")), "nothing");
   t.equal(await refused("rw", by("-o", "defaults")), "nothing");
   t.equal(await refused("rw,_netdev", []), "nothing");
@@ -167,19 +167,35 @@ t.test("rw, exec, suid and dev are refused where somebody has written them", asy
   }
   for (const word of ["exec", "suid", "dev"]) {
     const instead = `no${word} for ${word}`;
-    t.equal(await refused("rw", by("-o", word)), instead, `mount(8) does not tell of ${word}`);
+    t.equal(
+      await refused("rw", by("-o", word)),
+      instead,
+      `${word} is refused although mount(8) does not pass it on`,
+    );
     t.equal(await refused("ro", by("-oro", `-o${word}`)), instead);
-    t.equal(await refused(`ro,user,${word}`, by("-o", `ro,user,${word}`)), instead, "but after user");
-    t.equal(await refused(`ro,no${word},user`, by("-o", `${word},user`)), "nothing", "what user implies");
+    t.equal(
+      await refused(`ro,user,${word}`, by("-o", `ro,user,${word}`)),
+      instead,
+      "an option after user is refused",
+    );
+    t.equal(
+      await refused(`ro,no${word},user`, by("-o", `${word},user`)),
+      "nothing",
+      "an option before user, which implies its opposite, is accepted",
+    );
     t.equal(
       await refused(`ro,no${word}`, by("-o", `ro,${word},no${word}`)),
       "nothing",
-      "the last one counts",
+      "the last of two opposite options counts",
     );
     t.equal(await refused(`ro,no${word},${word}`, []), instead);
     t.equal(await refused(`ro,remount,user_id=0`, by("-o", `remount,${word}`)), instead, "remount");
     t.equal(await refused(word, [], "/srv/other", "sh"), instead, "by hand");
-    t.equal(await refused(word, [], "/srv/other", ""), instead, "nobody knows by whom");
+    t.equal(
+      await refused(word, [], "/srv/other", ""),
+      instead,
+      "an option is refused when the caller is unknown",
+    );
   }
   const inFstab = (told: string, at: string, ...args: string[]) => refused(told, args, at);
   t.equal(await inFstab("rw", "/srv/default", "-aT", fstab), "nothing");
@@ -198,8 +214,8 @@ t.test("rw, exec, suid and dev are refused where somebody has written them", asy
   t.equal(await inFstab('ro,log-file="/a,exec,b"', "/srv/quoted", "-aT", fstab), "nothing");
   t.equal(await inFstab("rw", "/srv/a b", "-a", "-T", join(directory, "absent")), "nothing");
   t.equal(await refused("rw", [], "/srv/other", "sh"), "ro for rw", "by hand");
-  t.equal(await refused("rw,ro", [], "/srv/other", "sh"), "nothing", "the last one counts");
-  t.equal(await refused("rw", [], "/srv/other", ""), "nothing", "nobody knows by whom");
+  t.equal(await refused("rw,ro", [], "/srv/other", "sh"), "nothing", "of rw and ro, the last one counts");
+  t.equal(await refused("rw", [], "/srv/other", ""), "nothing", "rw is accepted when the caller is unknown");
 });
 
 /** Starts a process that looks like `program` with these arguments. @returns its id */
@@ -226,8 +242,8 @@ t.test("with -f the program checks everything, with mount's exit codes and a bar
     run(helper, [ID, at, "-f", "-o", list], { env, cwd: "/" });
   const silent = { code: 0, stdout: "", stderr: "" };
   t.same(await fake("ro,_netdev,nofail"), silent);
-  t.same(await fake("ro", state), silent, "no PATH at all");
-  t.same(await fake("ro,uid=nobody,gid=nogroup", state), silent, "names of this host");
+  t.same(await fake("ro", state), silent, "the helper works without PATH");
+  t.same(await fake("ro,uid=nobody,gid=nogroup", state), silent, "uid and gid take this host's names");
   t.same(await fake(`ro,network=local,root-key=${KEY}`), silent);
   t.same(await run(join(directory, "mount.fuse.icfs"), [ID, at, "-f", "-o", "ro"], { env: bare }), silent);
   const usage: [list: string, stderr: RegExp, env?: NodeJS.ProcessEnv][] = [

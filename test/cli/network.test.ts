@@ -110,7 +110,11 @@ t.test("several gateways of one network", async (t) => {
   const trust = await readdir(join(c.env.XDG_STATE_HOME!, "icfs", "trust"));
   t.equal(trust.filter((name) => name.endsWith(".json")).length, 1);
   const reset = await c.icfs(["trust", "reset", id, "--network", again]);
-  t.match(reset, { code: 1, stderr: /has not accepted anything/ }, "of another gateway nothing is known");
+  t.match(
+    reset,
+    { code: 1, stderr: /has not accepted anything/ },
+    "trust reset finds nothing for another gateway alone",
+  );
   t.match(await c.icfs(["trust", "reset", id, "--network", `${again},${here}`]), {
     code: 0,
     stdout: `forgot what was accepted of ${id}: release 1 on ${gone},${here}\n`,

@@ -31,7 +31,7 @@ t.test("a deployment that was killed or could not install is continued, and paid
     started: (child) => void asked.promise.then(() => child.kill("SIGKILL")),
   });
   t.equal((await killed).code, 137);
-  t.equal((await payments()).length, 1, "what it asked for is written down");
+  t.equal((await payments()).length, 1, "the request for payment is recorded");
 
   await t.test("a deployment with another amount is refused meanwhile", async (t) => {
     const other = await n.icfs(["deploy", "--with-cycles", "3T"]);
@@ -62,7 +62,7 @@ t.test("the ledger's refusal, and a request that it has forgotten, are reported"
       /^icfs: no canister could be made: no subnet has room; the cycles are back, except for fees \(block \d+\)$/m,
   });
   t.equal(before - (await balance()), 200_000_000n);
-  t.same(await payments(), [], "that is over");
+  t.same(await payments(), [], "no record is left of a refunded payment");
   await ledger.twin_behave([], false);
 
   // The ledger has forgotten a request that is this old.
@@ -75,7 +75,7 @@ t.test("the ledger's refusal, and a request that it has forgotten, are reported"
     stderr:
       /does not know any more what became of this request, which is older than a day: .* remove \S+\.payment/,
   });
-  t.same(JSON.parse(await readFile(file, "utf8")), old, "which is for people to decide");
+  t.same(JSON.parse(await readFile(file, "utf8")), old, "the record of the forgotten request is unchanged");
   await writeFile(file, "{");
   t.match(await deploy(), { code: 1, stderr: /says what the cycles ledger was asked for, cannot be read/ });
 });

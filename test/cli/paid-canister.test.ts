@@ -42,7 +42,7 @@ test("with the ledger", async (t) => {
         `  icp cycles transfer 1500100000000 ${owner} --network ic\n`,
       ].join("\n"),
     );
-    t.same(await payments(), [], "nothing was paid, and nothing is remembered");
+    t.same(await payments(), [], "no payment is recorded");
   });
 
   await t.test("a canister is made, installed, owned and paid for", async (t) => {
@@ -55,7 +55,11 @@ test("with the ledger", async (t) => {
     t.match(stderr, `installed ${id} on ${n.url}, owned by ${owner}`);
     t.equal(before - (await balance()), 2n * T + 100_000_000n);
     t.same(await payments(), []);
-    t.match(await n.icfs(["deploy", id]), { code: 0, stderr: `upgraded ${id}` }, "it is the caller's");
+    t.match(
+      await n.icfs(["deploy", id]),
+      { code: 0, stderr: `upgraded ${id}` },
+      "the caller can upgrade the new canister",
+    );
     const { cycles } = JSON.parse((await n.icfs(["status", id, "--json"])).stdout);
     t.ok(BigInt(cycles) > 19n * (T / 10n) && BigInt(cycles) <= 2n * T, cycles);
     t.match((await deploy()).stderr, `icfs: ${id} was deployed on ${n.url} before, and this makes another`);

@@ -88,7 +88,7 @@ t.test("invalid sources and wrong passphrases are refused", async (t) => {
     t.match(await shell(line), { code: 1, stdout: "", stderr: message }, line);
   t.ok(
     await givenIdentity({ identity: plain, identityPassphraseFile: "/nowhere" }),
-    "a key that needs none does not ask for it",
+    "no passphrase is read for an unencrypted key",
   );
 });
 

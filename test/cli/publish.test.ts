@@ -54,12 +54,12 @@ t.test("one release after the other", async (t) => {
       "bytesUploaded",
       "url",
     ],
-    "exactly these",
+    "the result has exactly these keys",
   );
   t.equal(first.url, `http://${id}.localhost:${new URL(c.url).port}/`);
   t.match(first, { release: 1, header: /^[0-9a-f]{64}$/, files: 42, bytes });
   t.equal(first.chunksUploaded, first.chunks);
-  t.ok(first.bytesUploaded! > bytes, "with the manifest");
+  t.ok(first.bytesUploaded! > bytes, "the uploaded bytes include the manifest");
   t.equal((await c.source().head())?.hash.toString("hex"), first.header);
 
   await t.test("a tree that is unchanged, or changed only in times, keeps the old release", async (t) => {
@@ -125,7 +125,11 @@ t.test("one release after the other", async (t) => {
       { code: 0, stderr: /of the 3 files of release 4 this removes 3: copy, empty, large\n/ },
     );
     t.match(JSON.parse(stdout), { release: 5, files: 0, bytes: 0, chunks: 1 });
-    t.match(await c.icfs(["publish", empty, id]), { code: 0, stdout: /^nothing changed/ }, "then it is one");
+    t.match(
+      await c.icfs(["publish", empty, id]),
+      { code: 0, stdout: /^nothing changed/ },
+      "the empty directory can be published again without --allow-empty",
+    );
   });
 });
 
@@ -165,7 +169,7 @@ t.test("the right to publish", async (t) => {
     const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], { env: c.env });
     t.equal(code, 1);
     t.match(stdout, /hashing[\s\S]*the path has a control character/);
-    t.ok(stdout.lastIndexOf("\x1b[?25h") > stdout.lastIndexOf("\x1b[?25l"), "the cursor is back");
+    t.ok(stdout.lastIndexOf("\x1b[?25h") > stdout.lastIndexOf("\x1b[?25l"), "the cursor is visible again");
   });
 
   await t.test("an anonymous caller may not put or publish anything", async (t) => {
@@ -183,7 +187,7 @@ t.test("the right to publish", async (t) => {
     const release = { manifest: [], parent: [] as [], note: "" };
     await t.rejects(anonymous.publish(release), /inspect_message|not authorised/);
     const owner = icfsCanister(c.publisherAgent, c.canister);
-    t.equal((await owner.put([new Uint8Array(10)])).length, 1, "the owner may");
+    t.equal((await owner.put([new Uint8Array(10)])).length, 1, "the owner may put a chunk");
   });
 
   await t.test("the owner may publish by naming the key", async (t) => {
@@ -228,7 +232,7 @@ t.test("an unpublishable tree is refused before anything is sent", async (t) => 
   t.notMatch(message, "good");
   t.match(await refused(join(tree, "d/good")), /d\/good is not a directory/);
   t.match(await refused(join(tree, "nowhere")), /cannot read .*nowhere: ENOENT/);
-  t.equal(await c.source().head(), undefined, "nothing was published");
+  t.equal(await c.source().head(), undefined, "nothing is published");
 });
 
 t.test("on a terminal there is a progress bar, and stdout has only the result", async (t) => {
@@ -239,7 +243,7 @@ t.test("on a terminal there is a progress bar, and stdout has only the result", 
   const { code, stdout: terminal } = await run("script", ["-qec", command, "/dev/null"], { env: c.env });
   t.equal(code, 0);
   t.match(terminal, /uploading \[.+\] +\d+% [\d.]+ .?B of 6\.\d MB/);
-  t.ok(terminal.lastIndexOf("\x1b[?25h") > terminal.lastIndexOf("\x1b[?25l"), "the cursor is back");
+  t.ok(terminal.lastIndexOf("\x1b[?25h") > terminal.lastIndexOf("\x1b[?25l"), "the cursor is visible again");
   const { stdout } = await run("cat", [result], { env: c.env });
   t.match(JSON.parse(stdout), { release: 1, bytes: 6 * MiB });
   t.equal(stdout.trim().split("\n").length, 1);

@@ -27,7 +27,7 @@ t.test("releases are listed, and a rollback loses none", async (t) => {
     t.match(
       text,
       "  tree       1 files, 0.0 kB\n  note       first\\x1b[31m\\nrelease 9 (held)\n",
-      "a note is one line",
+      "a note is printed on one line",
     );
   });
 

@@ -59,7 +59,7 @@ t.test("roles are granted, shown and revoked", async (t) => {
         );
       }
     }
-    t.same(await rolesOf(c), { ...nobody, publishers: [ann.principal] }, "and nothing has changed");
+    t.same(await rolesOf(c), { ...nobody, publishers: [ann.principal] }, "the roles are unchanged");
   });
 
   await t.test("invalid grants and revocations are refused", async (t) => {

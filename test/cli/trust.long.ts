@@ -50,7 +50,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
       t.match(refused.stderr, /release 1 is older than release 3, which this host accepted before/);
       t.match(refused.stderr, `If the canister was reinstalled on purpose, run \`icfs trust reset ${id}\`\n`);
     }
-    t.match(await accepted(), [{ number: 3 }], "what was accepted stays");
+    t.match(await accepted(), [{ number: 3 }], "the accepted release is unchanged");
   });
 
   await t.test("while it has as many releases as before, or more", async (t) => {
@@ -103,7 +103,7 @@ t.test("a publisher's own release counts as accepted, and a reinstalled canister
   await mkdir(tree);
   await writeTree(tree, { file: "1" });
   t.match(await c.icfs(["publish", tree, id]), { code: 0 });
-  t.match((await c.icfs(["trust", "show"])).stdout, `${id} 1 `, "its own release is accepted");
+  t.match((await c.icfs(["trust", "show"])).stdout, `${id} 1 `, "the publisher's own release is accepted");
   await reinstall(
     c.publisherAgent,
     c.canister,
@@ -140,7 +140,11 @@ t.test(
     ])
       t.match(await c.icfs(args), damaged);
     const other = (await c.icfs(["deploy"])).stdout.trim();
-    t.match(await c.icfs(["publish", tree, other]), { code: 0 }, "another canister");
+    t.match(
+      await c.icfs(["publish", tree, other]),
+      { code: 0 },
+      "another canister can still be published to",
+    );
     t.match(await c.icfs(["trust", "reset", id]), { code: 0, stdout: /: a damaged file\n$/ });
     t.match(await c.icfs(["ls", id]), { code: 0 });
   },

@@ -58,7 +58,7 @@ t.test("trust reset --network forgets one network, by the name that `trust show`
   t.equal(
     await reset("--network", "ic"),
     forgot("release 1 on ic"),
-    "which an older version has not written",
+    "a record without a URL belongs to the network with its root key",
   );
   await t.rejects(reset("--network", "ic"), { message: none });
   const unnamed = `release 4 on (network with the root key ${"4".repeat(16)})`;

@@ -143,7 +143,11 @@ t.test("when a chunk always arrives wrong, verify names its file and checks the 
   t.equal(problems.length, 1);
   t.match(problems[0], /^large: /);
   proxy.fault = () => "none";
-  t.match(await c.icfs(["verify", id, "--network", proxy.url]), { code: 0 }, "the canister's own are right");
+  t.match(
+    await c.icfs(["verify", id, "--network", proxy.url]),
+    { code: 0 },
+    "the release verifies when its chunks arrive right",
+  );
 });
 
 t.test("verify and cat report a file whose SHA-256 in the manifest is wrong", async (t) => {
@@ -180,7 +184,7 @@ t.test(
       t.match(
         stdout,
         new RegExp(`^release 1 of ${c.id} .*; ${mountpoint} is the same\\n$`),
-        "what is mounted, not the newest",
+        "the mounted release is verified, not the newest",
       );
     }
     t.match(await c.icfs(["verify", mountpoint, "--network", dead], { env: c.env }), {

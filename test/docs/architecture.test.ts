@@ -82,7 +82,7 @@ t.test("the imports follow the table, and the table allows no unused ones", asyn
       imports.filter(({ from, to }) => from === `${file}.ts` && !common.includes(withoutEnding(to))),
     ),
     [],
-    "what everybody may import imports nothing else",
+    "common files import only common files",
   );
 });
 

@@ -8,4 +8,4 @@ import { ROOT } from "../support/imports.ts";
 const [dot, svg] = await Promise.all(
   ["docs/overview.dot", "docs/overview.svg"].map((path) => readFile(join(ROOT, path), "utf8")),
 );
-t.equal(await drawing(dot!), svg, "node scripts/drawings.ts");
+t.equal(await drawing(dot!), svg, "overview.svg is up to date; otherwise run node scripts/drawings.ts");

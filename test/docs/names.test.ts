@@ -46,7 +46,7 @@ t.test("the files that documents and comments name exist", async (t) => {
     t.same(unknown, [], file);
     read += 1;
   }
-  t.ok(read > 300, "there is something to look at");
+  t.ok(read > 300, "more than 300 files are read");
 });
 
 t.test("a name without a file is found", async (t) => {

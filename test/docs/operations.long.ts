@@ -74,7 +74,11 @@ step("Publish", async (t) => {
 });
 
 step("Look before you boot", async (t) => {
-  t.equal(await done(t, await documented("PUBLISH.md", "Look before you boot")), "", "Debian's tree boots");
+  t.equal(
+    await done(t, await documented("PUBLISH.md", "Look before you boot")),
+    "",
+    "icfs lint finds no problem in Debian's tree",
+  );
 });
 
 step("Machines from a file", async (t) => {
@@ -135,7 +139,7 @@ step("Boot from the canister's own URL", async (t) => {
   t.match(newest, new RegExp(`^http://${CANISTER}\\.localhost:\\d+/$`));
   t.strictSame([file, pinned], [`${newest}pxelinux.cfg/default`, `${newest}.icfs/at/1/pxelinux.cfg/default`]);
   const published = await readFile(join(host.root, DEBIAN_TREE, "pxelinux.cfg/default"), "utf8");
-  t.equal(content.join("\n"), published.trim(), "what was published");
+  t.equal(content.join("\n"), published.trim(), "the canister's URL serves the published file");
 });
 
 step("Machines with UEFI HTTP Boot", async (t) => {

@@ -107,12 +107,16 @@ step("A hundred sites and a CDN", async (t) => {
   await done(t, "until curl --silent --output /dev/null http://localhost:8080/; do sleep 0.1; done");
   t.match(await done(t, mount!), /^ {2}mirror +http:\/\/localhost:8080: [1-9]\d* chunks/m);
   await done(t, "diff -r tree /srv/tftp");
-  t.match(await done(t, "cat /var/log/nginx/cdn"), /GET \/\.icfs\/chunk\//, "it has asked the CDN");
+  t.match(
+    await done(t, "cat /var/log/nginx/cdn"),
+    /GET \/\.icfs\/chunk\//,
+    "the site's cache asks the CDN for chunks",
+  );
   await done(t, "icfs umount /srv/tftp && icfs cache clear && nginx -s stop");
   t.match(
     await done(t, mount!),
     /^ {2}mirror +http:\/\/localhost:8081: [1-9]\d* chunks/m,
-    "the cache is down",
+    "chunks come from the CDN while the site's cache is down",
   );
   await done(t, "diff -r tree /srv/tftp && icfs umount /srv/tftp && icfs cache clear");
   await done(t, "nginx -c /etc/nginx/cdn.conf -s stop");

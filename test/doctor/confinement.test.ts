@@ -19,7 +19,7 @@ t.test("AppArmor: absent, without a profile for dnsmasq, and not enforced", asyn
   t.match(
     await apparmor.run(await hostWith(t, { [`${PROFILES}/x`]: Buffer.alloc(0) })),
     [{ level: "warn", message: /only root may see/ }],
-    "what cannot be read",
+    "a list of profiles that cannot be read gives a warning",
   );
 });
 
@@ -44,7 +44,11 @@ t.test("AppArmor: a mountpoint that dnsmasq may not read gets a warning", async 
     "etc/apparmor.d/usr.sbin.dnsmasq": Buffer.from("abi <abi/3.0>,\n\n@{TFTP_DIR}=/var/tftp /boot\n"),
   };
   t.match(await at("/boot/x", profile), [{ level: "ok" }]);
-  t.match(await at("/srv/tftp", profile), [{ level: "warn" }], "what the profile says counts");
+  t.match(
+    await at("/srv/tftp", profile),
+    [{ level: "warn" }],
+    "TFTP_DIR in the profile replaces the default directories",
+  );
   const local = {
     "etc/apparmor.d/local/usr.sbin.dnsmasq": Buffer.from(
       "# mine\n/mnt/boot/ r,\n/mnt/boot/** r,\n/mnt/other/** w,\n",

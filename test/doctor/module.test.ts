@@ -20,9 +20,9 @@ t.test("icfs's Wasm, another Wasm, and a canister of another kind", async (t) =>
   const ours = [
     { level: "ok", message: `${id} runs the Wasm of icfs ${VERSION}, module hash ${hash(WASM)}` },
   ];
-  t.same(await look(), ours, "before its first release");
+  t.same(await look(), ours, "the module is recognised before the first release");
   await setFreezingThreshold(c.publisherAgent, c.canister, 1n << 60n);
-  t.same(await look(), ours, "and when it is frozen");
+  t.same(await look(), ours, "the module is recognised while the canister is frozen");
   await setFreezingThreshold(c.publisherAgent, c.canister, 1n);
 
   // One more custom section makes another module of the same program.
@@ -38,10 +38,10 @@ t.test("icfs's Wasm, another Wasm, and a canister of another kind", async (t) =>
   t.same(
     await module.run(await hostWith(t, {}, { network: c.network })),
     [],
-    "none, where none is asked for",
+    "nothing is reported when no canister is named",
   );
 
   const icboot = await startIcboot(t);
   const host = await hostWith(t, {}, { network: icboot.network, canister: { canister: icboot.canister } });
-  t.same(await module.run(host), [], "others have programs of their own");
+  t.same(await module.run(host), [], "a canister of another kind is not checked");
 });

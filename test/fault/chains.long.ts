@@ -75,18 +75,18 @@ t.test("chains that do not lead to the release that this host has accepted are r
       stdout: /^mounted release 2 /,
       stderr: /serves what was kept on this host, .*: release 2 is not the one/,
     },
-    "with what it has kept",
+    "the mount serves the kept release",
   );
   t.match(await sh("cat", join(mountpoint, "a")), { stdout: "hello" });
   t.match(await icfs("umount", mountpoint), { code: 0 });
 
   await liar.tell(fourth, [third]);
-  t.match(await mount(), { code: 0 }, "its successor is welcome");
+  t.match(await mount(), { code: 0 }, "a successor of the accepted release can be mounted");
   t.match(await sh("cat", join(mountpoint, "a")), { stdout: "hello" });
   t.match(await icfs("umount", mountpoint), { code: 0 });
   await liar.tell(fork, [first]);
   t.match(await mount(...withoutKept), { code: 1, stderr: /icfs trust reset/ });
   t.match(await icfs("trust", "reset", id), { code: 0 });
-  t.match(await mount(), { code: 0 }, "and after a reset so is anything");
+  t.match(await mount(), { code: 0 }, "any release can be mounted after a reset");
   t.match(await icfs("umount", mountpoint), { code: 0 });
 });

@@ -200,7 +200,7 @@ t.test("a whole proof", async (t) => {
     const bytes = spoiled(good, next);
     try {
       const head = await sourceOfReply(bytes, canister, root.publicKey).head();
-      t.strictSame(head, truth, "only the truth is believed");
+      t.strictSame(head, truth, "a spoiled proof that is accepted gives the true head");
     } catch (error) {
       refused += 1;
       if (!REFUSAL.test((error as Error).name)) t.fail(`${error} for ${bytes.toString("hex")}`);
@@ -251,7 +251,7 @@ t.test("limits", async (t) => {
   );
   const last = file("e", [{ chunk: 0, offset: 0, length: 1 }], 1);
   const tree = Tree.of(decodeManifest(encoded([...deep, last])), 0n);
-  t.ok(tree.find(Array(2048).fill("d").join("/")), "2,048 directories in one another: 4,095 bytes");
+  t.ok(tree.find(Array(2048).fill("d").join("/")), "a path of 2,048 directories and 4,095 bytes is found");
   refused(
     encoded([...deep, directory(Array(2049).fill("d").join("/")), last]),
     /longer than 4096 bytes/,

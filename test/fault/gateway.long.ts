@@ -83,7 +83,11 @@ t.test("wrong, busy and replayed answers while a mount is made", async (t) => {
   await writeFile(join(c.tree, "file"), "new");
   await publish(c, c.tree);
   const replayed = await c.mount();
-  t.match(replayed, { code: 0, stderr: "" }, "within five minutes a replay is the truth of a moment ago");
+  t.match(
+    replayed,
+    { code: 0, stderr: "" },
+    "a replayed answer is accepted while it is less than five minutes old",
+  );
   t.match(JSON.stringify(replayed), /release 1 /);
   await c.icfs(["umount", mountpoint]);
   proxy.fault = () => "none";
@@ -169,13 +173,13 @@ t.test("hostile answers, of a few bytes or of many parts, are refused at little 
     const error = await refusal(agent);
     const { user } = process.cpuUsage(before);
     t.type(error, Error, `${name}: ${error}`);
-    t.ok(String(error).length < 600, "in a sentence");
-    t.notMatch(error, TypeError, "not a bug of ours");
+    t.ok(String(error).length < 600, "the error is shorter than 600 characters");
+    t.notMatch(error, TypeError, "the error is not a TypeError");
     // Without limits, these answers would take minutes. This is processor time, to which other processes add nothing.
-    t.ok(user < 15_000_000, `${name}: ${Math.round(user / 1000)} ms of the processor`);
+    t.ok(user < 15_000_000, `${name}: ${Math.round(user / 1000)} ms of CPU time`);
   }
   const grown = process.memoryUsage().rss - memory;
-  t.ok(grown < 500e6, `${Math.round(grown / 1e6)} MB more than before`);
+  t.ok(grown < 500e6, `memory has grown by ${Math.round(grown / 1e6)} MB`);
 });
 
 async function refusal(agent: HttpAgent): Promise<unknown> {

@@ -68,24 +68,24 @@ t.test("icfs publish, killed at 20 random moments, never publishes a wrong relea
     const now = await shown(trees);
     t.ok(
       now === expected || now === trees.length - 1,
-      `${moment} ms after call ${call}, exit code ${code}: ${now}`,
+      `${moment} ms after call ${call}, exit code ${code}: the canister shows tree ${now}`,
     );
     if (code === 137) killed += 1;
-    else t.equal(now, trees.length - 1, "it was done before");
+    else t.equal(now, trees.length - 1, "a run that was not killed has published its tree");
     // The next tree follows after every few kills, or when the release was made despite the kill.
     if (now !== trees.length - 1 && killed % 5 !== 0) continue;
     if (now !== trees.length - 1) {
       const { length } = await missingChunks(owner, trees.at(-1)!.chunks);
       const { stdout, stderr } = await c.icfs(args);
       t.equal(stderr.includes("icfs:"), false, stderr);
-      t.match(JSON.parse(stdout), { chunksUploaded: length }, "only what is missing is sent");
+      t.match(JSON.parse(stdout), { chunksUploaded: length }, "only missing chunks are uploaded");
       if (length < trees.at(-1)!.chunks.length) resumed += 1;
-      t.equal(await shown(trees), trees.length - 1, "and the release is the tree");
+      t.equal(await shown(trees), trees.length - 1, "the published release matches the tree");
     }
     expected = trees.length - 1;
     version += 1;
     await write(version);
     trees.push(await chunked(tree));
   }
-  t.ok(resumed > 0, `${resumed} runs sent less than everything`);
+  t.ok(resumed > 0, `${resumed} runs resumed a partial upload`);
 });

@@ -47,7 +47,7 @@ t.test("manifests that break a rule are refused by ls, mount, cat and verify", a
       const { code, stdout, stderr } = await icfs(...command);
       t.match({ code, stdout }, { code: 1, stdout: "" }, command.join(" "));
       t.ok(stderr.includes(message), `${command[0]}: ${stderr}`);
-      t.notMatch(stderr, "\x1b", "the terminal is not told anything");
+      t.notMatch(stderr, "\x1b", "no escape character reaches the terminal");
     }
   }
   t.equal((await sh("grep", mountpoint, "/proc/mounts")).stdout, "", "nothing is mounted");

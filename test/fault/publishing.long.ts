@@ -129,16 +129,28 @@ t.test("when the answer to `publish` is lost, the release is made once", AT_ONCE
   t.same(
     await released(["lost", "none"], "first"),
     { number: 1, calls: 2 },
-    "the release is found: it is not asked for again",
+    "the release is found after the answer is lost, without a second call",
   );
-  t.same(await released(["lost"], "second"), { number: 2, calls: 2 }, "with a parent");
+  t.same(
+    await released(["lost"], "second"),
+    { number: 2, calls: 2 },
+    "a release that has a parent is found without a second call",
+  );
   t.same(
     await released(["drop", "none"], "third"),
     { number: 3, calls: 3 },
-    "nothing was done: it is asked for again",
+    "a call that was dropped is sent again",
   );
-  t.same(await released([flipped, "none"], "fourth"), { number: 4, calls: 2 }, "a bit is wrong in it");
-  t.same(await released(["silence", "none"], "fifth"), { number: 5, calls: 3 }, "nothing comes");
+  t.same(
+    await released([flipped, "none"], "fourth"),
+    { number: 4, calls: 2 },
+    "an answer with a flipped bit needs no second call",
+  );
+  t.same(
+    await released(["silence", "none"], "fifth"),
+    { number: 5, calls: 3 },
+    "a call that gets no answer is sent again",
+  );
 
   await t.test(
     "when the head is stale meanwhile, a repeated call gets a conflict, and its release is found",
@@ -171,8 +183,8 @@ t.test("when the answer to `publish` is lost, the release is made once", AT_ONCE
       };
       const options = { ...PLAINLY, directory: p.tree, canister: p.canister, agent, source, note: "" };
       t.match(await publish(options), { changed: true, release: 6 });
-      t.ok(conflicted, "it was asked for twice");
-      t.match((await real.head())?.header, { number: 6 }, "and made once");
+      t.ok(conflicted, "the call is sent a second time");
+      t.match((await real.head())?.header, { number: 6 }, "the release is made only once");
     },
   );
 
@@ -305,7 +317,7 @@ t.test(
     const { code, stdout } = await p.icfs(["publish", p.tree, p.canister.toText(), "--network", p.proxy.url]);
     t.equal(code, 0);
     t.match(stdout, /^published release 1 /);
-    t.notOk(hasWaited, "nor did it wait for them");
+    t.notOk(hasWaited, "publishing does not wait for the last answers");
     t.equal(await published(p), "as it is");
   },
 );

@@ -33,7 +33,11 @@ t.test("another mount that has the id of an ended mount is left alone", async (t
   );
   cutOff.resolve();
   t.equal(await mounted.ended, "unmounted from outside");
-  t.equal(mountAt(await readMounts(), path)?.type, "tmpfs", "when it was cut off");
+  t.equal(
+    mountAt(await readMounts(), path)?.type,
+    "tmpfs",
+    "the other mount stays when the connection is cut off",
+  );
   await mounted.unmount();
-  t.equal(mountAt(await readMounts(), path)?.type, "tmpfs", "when it is to be unmounted");
+  t.equal(mountAt(await readMounts(), path)?.type, "tmpfs", "the other mount stays after unmount()");
 });

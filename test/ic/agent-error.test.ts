@@ -51,7 +51,7 @@ t.test("a trap's message is the canister's own text", async (t) => {
   t.match(
     rejected(`${PREFIX}Canister called \`ic0.trap\` with message: 'a's tree'.${HINT}`),
     { reason: "a's tree", errorCode: undefined },
-    "quotes inside",
+    "a message with a quote inside",
   );
 });
 
@@ -61,7 +61,7 @@ t.test("other rejections are cut to their first line, and to 500 characters", as
   const endless = `${"called `ic0.trap` with message: '".repeat(20_000)}x`;
   const before = process.cpuUsage();
   t.equal(rejected(endless).message.length, 500);
-  t.ok(process.cpuUsage(before).user < 1_000_000, "megabytes of one are not looked through again and again");
+  t.ok(process.cpuUsage(before).user < 1_000_000, "a long message takes less than a second of CPU time");
 });
 
 t.test("errors of HTTP, of the connection, and other errors", async (t) => {
@@ -78,7 +78,7 @@ t.test("errors of HTTP, of the connection, and other errors", async (t) => {
     t.match(
       http(status, "denied"),
       { name: "HttpStatusError", status, message: hint },
-      "what to do about it",
+      "the error explains the status",
     );
   }
   const certificate = Object.assign(new Error("self-signed certificate"), {

@@ -201,8 +201,8 @@ t.test("gateways that answer wrongly, or not at all", async (t) => {
         (error: Error) => error,
       );
       t.match((error as Error).message, message);
-      t.ok((error as Error).message.length < 600, "in a sentence");
-      t.notMatch(error, TypeError, "not a bug of ours");
+      t.ok((error as Error).message.length < 600, "the error is shorter than 600 characters");
+      t.notMatch(error, TypeError, "the error is not a TypeError");
     });
   }
 });
@@ -225,7 +225,11 @@ t.test("a network whose clock differs is not asked for its time", async (t) => {
   for (const verifyQuerySignatures of [false, true]) {
     const agent = createAgent({ network, rootKey, verifyQuerySignatures, requestTimeout: 60_000 });
     await t.rejects(queryReply(agent, CANISTER, "listing", NO_ARGUMENTS), clock);
-    await t.rejects(queryReply(agent, CANISTER, "listing", NO_ARGUMENTS), clock, "the next one, too");
+    await t.rejects(
+      queryReply(agent, CANISTER, "listing", NO_ARGUMENTS),
+      clock,
+      "a second query fails in the same way",
+    );
     await t.rejects(
       certifiedAt(agent, CANISTER, ["controllers"], async (certificate) => certificate),
       clock,
@@ -235,7 +239,7 @@ t.test("a network whose clock differs is not asked for its time", async (t) => {
   }
   const times = (endpoint: string) => asked.filter((one) => one === endpoint).length;
   t.same([times("query"), times("call")], [4, 2], "once each");
-  t.ok(times("read_state") <= 4, "what was asked for, and for the signed queries the nodes' keys");
+  t.ok(times("read_state") <= 4, "read_state is requested only for the controllers and the nodes' keys");
 });
 
 t.test("a rejection without a valid code and message is a FormatError", async (t) => {

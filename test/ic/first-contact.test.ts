@@ -41,7 +41,7 @@ t.test("a silent network, or an address where nothing listens, is unreachable", 
       `^no network answers at ${silent.url} \\(no answer within 5 s\\): something is there that does not answer`,
     ),
   });
-  t.equal(silent.requests(), 1, "it is asked once");
+  t.equal(silent.requests(), 1, "a silent network is asked once");
   await t.rejects(mustAnswer(resolveNetwork("http://127.0.0.1:1"), KEY), {
     message: /\(connect ECONNREFUSED .*\): start one with `icfs localnet`/,
   });
@@ -96,7 +96,7 @@ t.test("when a local network answers, the error suggests it", async (t) => {
     const hinted = await withHint(error, local);
     t.match(hinted, { name: "UserError", message: `${error.message}. ${hint}` });
     t.equal(await withHint(hinted, local), hinted, "once");
-    t.equal(await withHint(error, nobody), error, "none answers");
+    t.equal(await withHint(error, nobody), error, "the error stays as it is when no local network answers");
   }
   for (const error of [new UserError("other"), new NoSuchCanisterError("x", local.url, true), "text"]) {
     t.equal(await withHint(error, local), error);
@@ -104,8 +104,16 @@ t.test("when a local network answers, the error suggests it", async (t) => {
   useConnections({ proxy: "http://proxy.example:3128" }, false);
   t.teardown(() => useConnections({}, false));
   const [unreached, absent] = [elsewhere[0], elsewhere.at(-1)];
-  t.equal(await withHint(unreached, local), unreached, "it may be the proxy that does not answer");
-  t.match(await withHint(absent, local), { message: /did you mean/ }, "or it has let it through");
+  t.equal(
+    await withHint(unreached, local),
+    unreached,
+    "with a proxy, the error for an unreachable network stays as it is",
+  );
+  t.match(
+    await withHint(absent, local),
+    { message: /did you mean/ },
+    "with a proxy, the error for a missing canister still suggests the local network",
+  );
 });
 
 t.test("the error for a missing canister says so, however it is asked", async (t) => {

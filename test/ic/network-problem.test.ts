@@ -68,7 +68,7 @@ t.test("for a loopback server that is not a network, the error says what it is a
       (error) => error,
     );
     t.match(error, { name: "UserError", message }, name);
-    t.notMatch(error.message, /icfs localnet/, "nothing is to be started: there is one");
+    t.notMatch(error.message, /icfs localnet/, "the error does not advise starting a local network");
   }
 });
 

@@ -78,7 +78,11 @@ t.test("several gateways of one network", async (t) => {
     loopback: false,
   });
   t.match(resolveNetwork(`local,${a}`), { gateways: ["http://127.0.0.1:4943", a], loopback: true });
-  t.same(resolveNetwork(`${a},${b},${a}/,${b}`), resolveNetwork(`${a},${b}`), "the same twice is one");
+  t.same(
+    resolveNetwork(`${a},${b},${a}/,${b}`),
+    resolveNetwork(`${a},${b}`),
+    "a repeated gateway counts once",
+  );
   t.same(resolveNetwork("ic,IC,https://icp-api.io"), resolveNetwork("ic"));
   for (const given of [`${a},`, `,${a}`, `${a},,${b}`, ",", " , "]) {
     t.throws(() => resolveNetwork(given), {
@@ -113,7 +117,11 @@ t.test("the root key of several gateways", async (t) => {
   const silent = await server(t, () => {});
   const keyOf = (...urls: string[]) => rootKeyOf(resolveNetwork(urls.join(",")), undefined);
   const gone = "http://127.0.0.1:1";
-  t.same(Buffer.from(await keyOf(gone, silent.url, one.url, same.url)), IC_KEY, "whoever answers says it");
+  t.same(
+    Buffer.from(await keyOf(gone, silent.url, one.url, same.url)),
+    IC_KEY,
+    "the gateways that answer give the root key",
+  );
   await t.rejects(keyOf(one.url, gone, other.url), {
     name: "UserError",
     message: `${one.url} and ${other.url} are gateways of different networks, with different root keys: name the gateways of one network only, or give its root key with --root-key`,
@@ -124,9 +132,13 @@ t.test("the root key of several gateways", async (t) => {
       /^no network answers at http:\/\/127.0.0.1:1 \(.*\); no network answers at http:\/\/127.0.0.1:2 \(.*\): start one/,
   });
   one.asked.length = 0;
-  t.same(Buffer.from(await keyOf("ic", one.url)), IC_KEY, "built in, though another gateway is here");
+  t.same(
+    Buffer.from(await keyOf("ic", one.url)),
+    IC_KEY,
+    "the IC's root key is built in, even when another gateway is on this host",
+  );
   await t.rejects(keyOf(one.url, "https://gateway.example"), { message: /it is fetched from loopback/ });
-  t.same(one.asked, [], "it is asked only where all are on this host");
+  t.same(one.asked, [], "the root key is fetched only if all gateways are on this host");
 });
 
 t.test("the IC's root key is built in, and a loopback network's is fetched", async (t) => {
@@ -137,7 +149,7 @@ t.test("the IC's root key is built in, and a loopback network's is fetched", asy
   t.same(Buffer.from(await rootKeyOf(resolveNetwork(url), undefined)), IC_KEY);
   t.same(asked, ["/api/v2/status"]);
   t.same(Buffer.from(await rootKeyOf(resolveNetwork(url), IC_ROOT_KEY)), IC_KEY);
-  t.equal(asked.length, 1, "not when it is given");
+  t.equal(asked.length, 1, "a given root key is not fetched");
 });
 
 t.test("any other network's root key is never fetched", async (t) => {

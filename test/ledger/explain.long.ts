@@ -54,13 +54,13 @@ t.test("a boot is proved by the mount's cache, with --offline or without a netwo
 t.test("a release that is no longer kept is proved by the network or a mirror", async (t) => {
   await c.publish({ kernel: "two" });
   await eventually("the mount has followed", async () => (await mounted.status()).release === 2);
-  t.match(await explain(), PROVED, "the network has it");
+  t.match(await explain(), PROVED, "the network proves the release");
   t.match(await c.icfs(["mirror", `${c.id}@1`, join(c.directory, "mirror-1"), ...network]), { code: 0 });
   c.proxy.down = true;
   t.match(await explain("--offline"), { code: 1, stdout: /: it is not kept in / });
   t.match(await explain(), { code: 1, stdout: /kernel, .*: its release is not proved/ });
   const mirror = ["--mirror", `file:${join(c.directory, "mirror-1")}`, "--mirror-only"];
-  t.match(await explain(...mirror), PROVED, "a mirror's directory has it");
+  t.match(await explain(...mirror), PROVED, "a mirror's directory proves the release");
   t.match(await explain("--mirror", "file:/none", "--mirror-only"), {
     code: 1,
     stdout: /its release is not proved/,
@@ -74,7 +74,11 @@ t.test("the last release is proved even after its mount is gone", async (t) => {
   c.proxy.down = true;
   t.match(await explain("--offline"), PROVED);
   await booted2("00");
-  t.match(await explain("--offline"), { code: 1, stdout: /it is not kept/ }, "another header");
+  t.match(
+    await explain("--offline"),
+    { code: 1, stdout: /it is not kept/ },
+    "a release with another header is not proved",
+  );
   c.proxy.down = false;
 
   async function booted2(byte: string): Promise<void> {

@@ -69,7 +69,7 @@ t.test("a line is parsed", async (t) => {
     release: undefined,
     sha256: undefined,
   });
-  t.equal(parseLine(`${body({ file: "/srv/%ff" })} -`).transfer.file, "/srv/%ff", "a name that is no UTF-8");
+  t.equal(parseLine(`${body({ file: "/srv/%ff" })} -`).transfer.file, "/srv/%ff", "a name that is not UTF-8");
 });
 
 t.test("hostile lines are refused", async (t) => {
@@ -125,7 +125,11 @@ t.test("the chain shows changed, missing, added and exchanged lines", async (t) 
   t.match(damaged, [/^2: it is not a line of the ledger: it does not have 11 fields/, `3: ${after}`]);
   const long = await problemsOf(await logs({ log: `${lines[0]}${"x".repeat(1_000_000)}\n${lines[1]}` }));
   t.same(long, ["2: it is longer than 32768 bytes", `3: ${after}`]);
-  t.equal((await problemsOf(await logs({ log: Buffer.alloc(100_000) }))).length, 1, "no line end at all");
+  t.equal(
+    (await problemsOf(await logs({ log: Buffer.alloc(100_000) }))).length,
+    1,
+    "a log without a line end has one problem",
+  );
 });
 
 t.test("rotated logs form one chain with the current log", async (t) => {
@@ -141,7 +145,11 @@ t.test("rotated logs form one chain with the current log", async (t) => {
     (await entriesOf(log)).map(({ transfer }) => transfer?.time),
     [0, 1, 2, 3].map(at),
   );
-  t.same(await problemsOf(await logs({ log: lines.slice(2).join("") })), [], "the oldest are gone");
+  t.same(
+    await problemsOf(await logs({ log: lines.slice(2).join("") })),
+    [],
+    "the oldest lines may be missing",
+  );
   t.match(await problemsOf(await logs({ "log-20261101": lines[0]!, log: lines[2]! })), [
     /^1: the line before/,
   ]);
@@ -189,7 +197,7 @@ t.test("the script continues after a truncated line, and reports a missing getfa
   const args = ["tftp", "5", "127.9.9.9", "/srv/tftp/x"];
   t.same(await run(PEN, args, { env }), { code: 0, stdout: "", stderr: "" });
   t.match(await problemsOf(log), [/^2: it is not a line of the ledger/]);
-  t.equal((await entriesOf(log)).length, 3, "the next one is whole");
+  t.equal((await entriesOf(log)).length, 3, "the line after the truncated one is intact");
 
   const tools = join(dirname(log), "tools");
   const pen = join(dirname(log), "pen");
@@ -202,7 +210,11 @@ t.test("the script continues after a truncated line, and reports a missing getfa
   t.match(await run(pen, args, { env }), said);
   t.match(await run(pen, args, { env }), { code: 0, stderr: "" }, "said once");
   await writeFile(log, lines[0]!);
-  t.match(await run(pen, args, { env }), said, "it was there before");
+  t.match(
+    await run(pen, args, { env }),
+    said,
+    "a missing getfattr is reported if the previous line has an origin",
+  );
 });
 
 t.test("the script reports a full disk", async (t) => {
@@ -244,7 +256,7 @@ t.test("a log is read correctly when logrotate runs between opening and reading"
   t.same(
     entries.map(({ transfer, problem }) => [transfer?.time, problem]),
     [0, 1, 2].map((i) => [at(i), ""]),
-    "what there was when it was opened",
+    "the log is read as it was when it was opened",
   );
   t.same(
     (await entriesOf(log)).map(({ transfer }) => transfer?.time),
@@ -293,7 +305,7 @@ t.test("transfers are grouped into boots", async (t: Test) => {
   t.same(
     sketch(await boots(["/a", "/b", "/b", "/a", "/b"].map((file, i) => ({ time: at(i), file })))),
     [`${MAC}: /a /b /b`, `${MAC}: /a /b`],
-    "a machine begins again within the gap",
+    "a machine that starts again within the gap has two boots",
   );
   t.same(
     sketch(
@@ -309,14 +321,14 @@ t.test("transfers are grouped into boots", async (t: Test) => {
   t.equal(
     (await boots([{ time: at(gap + 9) }, { time: at(0), file: "/b" }])).length,
     2,
-    "a clock that was set back",
+    "a clock that is set back starts another boot",
   );
   async function* setBack(): AsyncGenerator<Transfer> {
     yield parseLine(`${body({ time: at(gap + 9) })} -`).transfer;
     yield parseLine(`${body({ time: at(0), mac: OTHER })} -`).transfer;
     throw new Error("the first boot is still waited for");
   }
-  t.match((await bootsOf(setBack()).next()).value, { mac: MAC }, "then the boots from before have ended");
+  t.match((await bootsOf(setBack()).next()).value, { mac: MAC }, "a boot ends when the clock is set back");
   t.same(await boots([]), []);
 });
 
@@ -333,17 +345,17 @@ t.test("HTTP transfers without a MAC belong to the machine that has their addres
       await boots([tftp(0, "/a"), http(1, "/b"), http(2, "/x", "10.0.0.2"), tftp(3, "/c"), http(4, "/d")]),
     ),
     ["10.0.0.2: /x", `${MAC}: /a /b /c /d`],
-    "those of its address are the machine's",
+    "transfers from a machine's address belong to that machine",
   );
   t.same(
     sketch(await boots([http(0, "/b"), tftp(1, "/a"), http(2, "/c")])),
     [`${MAC}: /b /a /c`],
-    "the ledger's line comes later",
+    "an HTTP transfer may come before the line that gives the MAC",
   );
   t.same(
     sketch(await boots([tftp(0, "/a"), tftp(1, "/b", OTHER), http(2, "/c"), http(3, "/d")])),
     [`${MAC}: /a`, `${OTHER}: /b /c /d`],
-    "another machine has the address now",
+    "an address belongs to the machine that had it last",
   );
   t.same(
     sketch(
@@ -355,7 +367,7 @@ t.test("HTTP transfers without a MAC belong to the machine that has their addres
       ]),
     ),
     [`${MAC}: /a`, `${MAC}: /c`, "10.0.0.1: /b /d"],
-    "after the gap nobody knows whose address it is",
+    "after the gap, an address belongs to no known machine",
   );
 });
 
@@ -389,7 +401,7 @@ t.test("100,000 lines of as many machines need little memory, and an endless boo
     waiting -= transfers.length;
   }
   t.equal(count, 100_000);
-  t.ok(most <= gap + 2, `${most} transfers are in memory at most`);
+  t.ok(most <= gap + 2, `at most ${most} transfers are in memory`);
   const endless = await all(bootsOf(many((i) => ({ file: `/${i}` }))));
   t.same(
     endless.map(({ transfers }) => transfers.length),

@@ -51,7 +51,7 @@ async function boots(
   const namespace = stack.use(await makeNamespace(`icfs-lint-${process.pid}-${t.name}`));
   for (const [name, { files, found, shown, resets = false }] of Object.entries(steps)) {
     for (const [path, content] of Object.entries(files)) await put(join(root, path), content);
-    t.same(await foundIn(root), found, `${name}: what lint finds`);
+    t.same(await foundIn(root), found, `${name}: lint's findings`);
     // Each machine gets a dnsmasq of its own: an old one would go on sending what the last machine does not have whole.
     await using dnsmasq = await startDnsmasq(namespace, root, { env }, BY_ARCHITECTURE);
     await using machine = await start(namespace, directory, env);
@@ -59,8 +59,8 @@ async function boots(
     for (const end = performance.now() + MS; !shown.test(machine.tail(100)); await sleep(100)) {
       if (performance.now() > end) throw new Error(`${name}: ${dnsmasq.tail(10)}\n${machine.tail(20)}`);
     }
-    t.match(machine.tail(100), shown, `${name}: what the machine says`);
-    if (resets) t.equal(await machine.exit, 0, `${name}: and then resets`);
+    t.match(machine.tail(100), shown, `${name}: the machine's output`);
+    if (resets) t.equal(await machine.exit, 0, `${name}: the machine resets`);
   }
 }
 

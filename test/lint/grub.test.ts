@@ -90,7 +90,7 @@ t.test("reasonable configurations", async (t) => {
     t.same(others, []);
   }
   const long = `set a=${"x".repeat(9000)}\n${"linux $a$a$a\n".repeat(20_000)}${"menuentry x {\n".repeat(20_000)}`;
-  t.same(await places({ "grub/grub.cfg": long }), [], "a hostile one");
+  t.same(await places({ "grub/grub.cfg": long }), [], "a hostile configuration has no findings");
 });
 
 t.test("a GRUB image that does not find its configuration", async (t) => {
@@ -98,12 +98,20 @@ t.test("a GRUB image that does not find its configuration", async (t) => {
   const missing = ["missing-config efi/grubx64.efi"];
   const plain = grubImage("/boot/grub");
   t.same(await at("boot/grub/grub.cfg", plain), []);
-  t.same(await at("efi/boot/grub/grub.cfg", plain), [], "the server's directory is one below");
+  t.same(
+    await at("efi/boot/grub/grub.cfg", plain),
+    [],
+    "the TFTP server's directory may be one below the root",
+  );
   t.same(await at("boot/grub/grub.cfg-01-52-54-00-12-34-56", plain), []);
   t.same(await at("boot/grub/x86_64-efi/grub.cfg", plain), [], "grub-mknetdir");
   t.same(await at("grub/grub.cfg", plain), missing);
   t.same(await at("efi/grub.cfg", plain), missing);
-  t.same(await places({ "grubx64.efi": plain }), [], "a store of loaders");
+  t.same(
+    await places({ "grubx64.efi": plain }),
+    [],
+    "loaders in a tree without any configuration have no findings",
+  );
   const [finding] = await linted({ "grubx64.efi": plain, "grub/grub.cfg": "" });
   t.match(finding?.problem, "looks for /boot/grub/grub.cfg");
 
@@ -118,7 +126,11 @@ t.test("a GRUB image that does not find its configuration", async (t) => {
   t.same(await at("efi/grub.cfg", grubImage("/EFI/debian", config, disk)), []);
   t.same(await at("boot/grub/grub.cfg", grubImage("/EFI/debian", config, disk)), []);
   t.same(await at("grub/grub.cfg", grubImage("/EFI/debian", config, disk)), missing);
-  t.same(await at("efi/grub.cfg", grubImage("/grub", config, "hsqs\x01\x02")), [], "a packed disk");
+  t.same(
+    await at("efi/grub.cfg", grubImage("/grub", config, "hsqs\x01\x02")),
+    [],
+    "an image with a packed disk has no findings",
+  );
   t.same(await at("efi/grub.cfg", grubImage("/EFI/fedora", "", "fw_path")), [], "Fedora's");
   for (const [prefix, first] of [
     ["(memdisk)/boot/grub", ""],
@@ -127,10 +139,14 @@ t.test("a GRUB image that does not find its configuration", async (t) => {
     ["/grub", "set prefix=$base/x"],
     ["/grub", "linux /vmlinuz"],
   ] as const) {
-    t.same(await at("efi/grub.cfg", grubImage(prefix, first)), [], `${prefix} ${first}: nobody can tell`);
+    t.same(
+      await at("efi/grub.cfg", grubImage(prefix, first)),
+      [],
+      `${prefix} ${first}: the place of the configuration is unknown`,
+    );
   }
   t.same(await at("efi/grub.cfg", grubImage("(tftp,192.0.2.1)/grub")), missing);
-  t.same(await at("efi/grub.cfg", grubImage("")), [], "its own directory");
+  t.same(await at("efi/grub.cfg", grubImage("")), [], "an image without a prefix looks in its own directory");
   t.same(await at("grub/grub.cfg", grubImage("")), missing);
   t.same(await at("efi/grub.cfg", grubImage("/grub").subarray(0, 1040)), ["broken-image efi/grubx64.efi"]);
 });

@@ -79,9 +79,13 @@ t.test("truncated, empty and damaged files", async (t) => {
   t.same(
     await places({ vmlinuz: linux.subarray(0, -100) }),
     ["broken-image vmlinuz"],
-    "nothing boots it yet",
+    "a damaged kernel is found even if nothing boots it yet",
   );
-  t.same(await places({ "initrd.txt": "", "vmlinuz.sha256": "" }), [], "what is about one");
+  t.same(
+    await places({ "initrd.txt": "", "vmlinuz.sha256": "" }),
+    [],
+    "files that describe a kernel or an initrd are not checked",
+  );
   const broken = {
     "gzip cut": initrd.subarray(0, -10),
     "gzip damaged": Buffer.concat([initrd.subarray(0, 30), Buffer.from([0xff, 0xff]), initrd.subarray(32)]),
@@ -127,12 +131,12 @@ t.test("hostile archives", async (t) => {
   t.match(finding?.problem, /has modules for 5\.0, 5\.1, 5\.2 and 97 more$/);
   const block = Buffer.from("0100000000", "hex");
   const blocks = Buffer.concat([LZ4.subarray(0, 4), Buffer.alloc(40_000, block), Buffer.alloc(1, 9)]);
-  t.same(await places({ initrd: blocks }), [], "lz4 in blocks of a byte");
+  t.same(await places({ initrd: blocks }), [], "lz4 in blocks of one byte");
 
   const bomb = gzipSync(Buffer.concat([ARCHIVE, Buffer.alloc(10_000_000)]));
   const tree = treeOf({ initrd: bomb });
   tree.unpackable = 1_000_000;
-  t.same(await readInitrd(tree, tree.file("initrd")!), {}, "enough is enough");
+  t.same(await readInitrd(tree, tree.file("initrd")!), {}, "unpacking stops at the limit");
   t.ok(tree.unpackable < 0 && tree.unpackable > -1_000_000);
 });
 
@@ -154,7 +158,11 @@ t.test("an initrd with another kernel's modules", async (t) => {
 t.test("initrds that cannot be read completely, and entries that boot the same files", async (t) => {
   const linux = kernel("6.1.0-49-amd64");
   const two = { "pxelinux.cfg/default": "label a\n kernel linux\n append initrd=initrd,more" };
-  t.same(await places({ ...two, linux, initrd: OTHER, more: XZ }), [], "the modules may be in the other");
+  t.same(
+    await places({ ...two, linux, initrd: OTHER, more: XZ }),
+    [],
+    "the modules may be in an initrd that cannot be read",
+  );
   const entry = (name: string) => `label ${name}\n kernel linux\n append initrd=initrd\n`;
   const [finding, ...others] = await linted({
     "pxelinux.cfg/default": entry("a") + entry("b"),
@@ -162,7 +170,7 @@ t.test("initrds that cannot be read completely, and entries that boot the same f
     ...{ linux, initrd: ARCHIVE },
   });
   t.match(finding, { file: "pxelinux.cfg/0A", line: 2, problem: /has modules for 6\.1\.0-50-amd64$/ });
-  t.same(others, [], "said of the first one");
+  t.same(others, [], "the same kernel and initrd are reported once");
 });
 
 t.test("compressed kernels, and kernels that give their version only in their banner", async (t) => {
@@ -243,6 +251,6 @@ t.test("EFI programs", async (t) => {
   t.same(await places({ "bootx64.efi": other, "grubx64.efi": efiProgram(X64) }), [], "no shim");
   const windows = Buffer.from(efiProgram(X64));
   windows.writeUInt16LE(3, 0x98 + 68);
-  t.same(await places({ "bootaa64.efi": windows }), [], "no program for EFI");
+  t.same(await places({ "bootaa64.efi": windows }), [], "a program that is not for EFI is not checked");
   t.same(await places({ "bootx64.efi": shim, "grubx64.efi": efiProgram(X64, { signature: 64 }) }), []);
 });

@@ -53,9 +53,13 @@ t.test("reasonable scripts", async (t) => {
   for (const [name, script] of Object.entries(scripts))
     t.same(await places({ ...files, "boot.ipxe": `#!ipxe\n${script}\n` }), [], name);
   const linked = { linux: files.linux, "boot.ipxe": { link: "scripts/a.ipxe" } };
-  t.same(await places({ ...linked, "scripts/a.ipxe": "#!ipxe\nkernel linux\n" }), [], "by its other name");
+  t.same(
+    await places({ ...linked, "scripts/a.ipxe": "#!ipxe\nkernel linux\n" }),
+    [],
+    "names may be relative to a link to the script",
+  );
   const many = Object.fromEntries(
     Array.from({ length: 3000 }, (_, n) => [`name${n}`, "#!ipxe\nkernel gone\n"]),
   );
-  t.equal((await places(many)).length, 2000, "not all of a tree is read");
+  t.equal((await places(many)).length, 2000, "at most 2000 files are opened as possible scripts");
 });

@@ -58,8 +58,16 @@ t.test("defaults, menus and included files", async (t) => {
     "missing-file pxelinux.cfg/default:1",
   ]);
   const withOptions = "default install quiet\nlabel Install\n kernel linux";
-  t.same(await places({ ...boot, "pxelinux.cfg/default": withOptions }), [], "a label, with options");
-  t.same(await places({ ...boot, "syslinux.cfg": "default LINUX" }), [], "on a disk case does not matter");
+  t.same(
+    await places({ ...boot, "pxelinux.cfg/default": withOptions }),
+    [],
+    "the default may be a label with options",
+  );
+  t.same(
+    await places({ ...boot, "syslinux.cfg": "default LINUX" }),
+    [],
+    "the case of names does not matter on a disk",
+  );
   t.same(await places({ ...boot, "pxelinux.cfg/default": "default LINUX" }), [
     "missing-file pxelinux.cfg/default:1",
   ]);
@@ -84,7 +92,7 @@ t.test("defaults, menus and included files", async (t) => {
       "pxelinux.cfg/default": "label a\n kernel linux\ninclude sub/more.cfg",
     }),
     ["missing-file sub/more.cfg:2"],
-    "a file that includes itself ends",
+    "a file that includes itself is read once",
   );
 });
 
@@ -98,11 +106,15 @@ t.test("reasonable trees", async (t) => {
     "pxelinux.cfg/default~": "default gone",
     "pxelinux.cfg/default.txt": "default gone",
   };
-  t.same(await places({ ...boot, ...menus }), [], "parts of a configuration, and what is about it");
+  t.same(
+    await places({ ...boot, ...menus }),
+    [],
+    "included parts, notes and backups of a configuration have no findings",
+  );
   t.same(
     await places({ ...boot, "pxelinux.cfg/of-dhcp": "default gone" }),
     ["missing-file pxelinux.cfg/of-dhcp:1"],
-    "a part of none",
+    "a file that no configuration includes is checked",
   );
   t.same(
     await places({
@@ -111,7 +123,7 @@ t.test("reasonable trees", async (t) => {
       "pxelinux.cfg/default": `ui menu.c32\npath lib\n${label}`,
     }),
     [],
-    "a path after what is looked for on it",
+    "a path may come after the module that is looked for on it",
   );
   const elsewhere = "label a\n kernel boot-server::/linux\n initrd 192.0.2.1::initrd,tftp://192.0.2.1/x";
   t.same(await places({ ...boot, "pxelinux.cfg/default": elsewhere }), []);
@@ -197,7 +209,7 @@ t.test("loaders and modules", async (t) => {
       "ldlinux.c32": CORE,
     }),
     [],
-    "started by a link that has its module beside it",
+    "a loader may be started by a link that has the module beside it",
   );
   t.same(
     await places({
@@ -208,13 +220,21 @@ t.test("loaders and modules", async (t) => {
     }),
     ["missing-module menu.c32"],
   );
-  t.same(await places({ "pxelinux.0": LOADER }), [], "a store of loaders");
+  t.same(
+    await places({ "pxelinux.0": LOADER }),
+    [],
+    "a loader in a tree without any configuration has no findings",
+  );
   // Version 4, whose modules are not ELF files.
   const old = Buffer.from("b8ff4ccd2100", "hex");
   const whole = { ...config, "pxelinux.0": LOADER, "ldlinux.c32": CORE };
   for (const menu of [old, elf(64)]) {
     t.same(await places({ ...whole, "menu.c32": menu }), ["foreign-module menu.c32"]);
-    t.same(await places({ ...whole, "other/menu.c32": menu }), [], "it may be another loader's");
+    t.same(
+      await places({ ...whole, "other/menu.c32": menu }),
+      [],
+      "a module elsewhere may belong to another loader",
+    );
   }
   t.same(await places({ ...whole, "ldlinux.c32": old }), ["foreign-module pxelinux.0"]);
   t.same(await places({ ...config, "pxelinux.0": "PXELINUX 4.05 2011", "menu.c32": elf(32) }), [
@@ -223,6 +243,6 @@ t.test("loaders and modules", async (t) => {
   t.same(
     await places({ ...whole, "old.0": "PXELINUX 4.05 2011", "menu.c32": old }),
     [],
-    "there is a loader for it",
+    "a module may belong to another loader beside it",
   );
 });

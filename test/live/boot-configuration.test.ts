@@ -35,7 +35,10 @@ t.test("boot configurations are recognised by path and size", async (t) => {
   for (const path of ["vmlinuz", "pxelinux.cfg.d/a/b", "initrd.gz", "pxelinux.0"]) {
     t.notOk(isBootConfiguration(file(path, 100)), path);
   }
-  t.notOk(isBootConfiguration(file("grub.cfg", 1_000_000)), "too large for one");
+  t.notOk(
+    isBootConfiguration(file("grub.cfg", 1_000_000)),
+    "a file that is too large is not a configuration",
+  );
 });
 
 t.test("the files that a configuration names are found, in its order", async (t) => {
@@ -103,7 +106,7 @@ t.test("a maliciously expensive configuration does not hold up readers", async (
       );
       break;
     }
-    t.ok(longest < 2000, `${what}: ${longest} ms of the processor at a time`);
-    t.ok(steps < 100, `${what}: what is named again is not looked for again (${steps})`);
+    t.ok(longest < 2000, `${what}: at most ${longest} ms of CPU time per step`);
+    t.ok(steps < 100, `${what}: repeated names are not looked up again (${steps} steps)`);
   }
 });

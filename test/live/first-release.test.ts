@@ -28,7 +28,11 @@ t.test("a deleted channel is not mounted again, even offline, until it exists ag
   canister.promote("stable", undefined);
   await t.rejects(opened(), { message: /has no channel stable/ });
   canister.failure = new Error("no answer");
-  await t.rejects(opened(), { message: /has no channel stable/ }, "this host knows");
+  await t.rejects(
+    opened(),
+    { message: /has no channel stable/ },
+    "this host remembers that the channel was deleted",
+  );
   await t.rejects(opened(true), { message: /has no channel stable/ });
 
   canister.failure = undefined;

@@ -68,7 +68,7 @@ t.test("when the next release is abandoned, fetching of the live release resumes
   while (begun < 3) await sleep(5);
   const { looks } = newest;
   while (newest.looks < looks + 3) await sleep(5);
-  t.notOk(isHydrated, "nothing is here yet");
+  t.notOk(isHydrated, "the live release is not hydrated yet");
   mayEnd.resolve();
   await follower.hydrated;
   t.match(live.now, { release: A, hydration: { filesDone: 1 } });
@@ -98,7 +98,7 @@ t.test("a release that cannot be kept still goes live, and is read on demand", a
   });
   void follower.run();
   await follower.hydrated;
-  t.equal(live.now.hydration, undefined, "it is not here");
+  t.equal(live.now.hydration, undefined, "the release does not count as hydrated");
   newest.release = B;
   while (live.now.release !== B) await sleep(5);
   t.ok(logged.some((line) => /is live \(it is read on demand\)/.test(line)));
@@ -145,7 +145,7 @@ t.test(
     t.equal(live.now.release, A);
     newest.refuse = () => new Error("nobody answers");
     await lookAgain();
-    t.equal(said().length, 2, "and what is another reason");
+    t.equal(said().length, 2, "another reason is logged as well");
     newest.refuse = undefined;
     await lookAgain();
     t.equal(follower.status().problem, undefined);

@@ -31,21 +31,21 @@ t.test(
     let switched = 0;
     const done = live.switchTo(target, () => {
       switched += 1;
-      t.equal(live.now, target, "it is live when that is said");
+      t.equal(live.now, target, "the release is live when the switch is reported");
     });
     while (swaps.length === 0) await new Promise(setImmediate);
     t.same([live.now.release, of("0"), switched], [A, "1", 0], "not before");
     swaps[0]!();
     t.same([live.now.release, of("0"), of("1"), switched], [B, "2", "2", 1]);
-    t.equal(attribute(fileSystem, held, "release"), "1", "who has a file open goes on with what it was");
-    t.strictSame(kept, [], "it is kept once it is live");
+    t.equal(attribute(fileSystem, held, "release"), "1", "a held file stays at its release");
+    t.strictSame(kept, [], "the release is not kept before the switch is complete");
     swapped.resolve();
     await done;
     t.strictSame(kept, [B]);
     t.strictSame(
       pinned.keys,
       new Set([...pieces(B), ...target.tree.chunks.map(keyOf)]),
-      "and the one before is let go",
+      "the pins of the previous release are dropped",
     );
   },
 );
@@ -66,7 +66,7 @@ t.test("switches happen one at a time, each from the release that is live by the
   const other = live.switchTo(mountedOf(C, treeOf(chunkOf("shared"))), () => order.push("C"));
   while (swaps.length === 0) await new Promise(setImmediate);
   for (let i = 0; i < 10; i++) await new Promise(setImmediate);
-  t.equal(swaps.length, 1, "the second waits");
+  t.equal(swaps.length, 1, "the second switch waits for the first");
   const inode = fileSystem.lookup(ROOT_INODE, "0");
   swaps[0]!();
   while (swaps.length === 1) await new Promise(setImmediate);
@@ -74,7 +74,7 @@ t.test("switches happen one at a time, each from the release that is live by the
   await Promise.all([one, other]);
   t.strictSame(order, ["B", "C"]);
   t.equal(live.now.release, C);
-  t.equal(fileSystem.lookup(ROOT_INODE, "0"), inode, "what never changed has kept its inode");
+  t.equal(fileSystem.lookup(ROOT_INODE, "0"), inode, "a file that never changed keeps its inode");
   t.throws(() => fileSystem.lookup(ROOT_INODE, "1"), /ENOENT/);
 });
 
@@ -85,11 +85,15 @@ t.test("a newer proof of the live release", async (t) => {
   t.equal(attribute(fileSystem, inode, "certified_at"), before.toISOString());
   t.ok(live.age >= 60_000);
   await live.renew(A);
-  t.equal(attribute(fileSystem, inode, "certified_at"), A.certifiedAt.toISOString(), "readers see it");
+  t.equal(
+    attribute(fileSystem, inode, "certified_at"),
+    A.certifiedAt.toISOString(),
+    "readers see the newer proof",
+  );
   t.ok(live.age < 60_000);
-  t.strictSame(kept, [A], "and it is kept");
+  t.strictSame(kept, [A], "the newer proof is kept");
   await live.renew({ ...A, certifiedAt: before });
-  t.equal(live.now.release, A, "an older proof, of another gateway, takes nothing back");
+  t.equal(live.now.release, A, "an older proof from another gateway is ignored");
   t.strictSame(kept, [A]);
 });
 
@@ -101,11 +105,11 @@ t.test("a snapshot, which is large, is kept again only when more is known about 
   t.equal(kept.length, 0);
   source.learned = 1;
   await live.renew({ ...snapshot });
-  t.equal(kept.length, 1, "when it is proved again");
+  t.equal(kept.length, 1, "a new proof keeps the snapshot with what has been learned");
   source.learned = 2;
   await live.keepLearned();
   await live.keepLearned();
-  t.equal(kept.length, 2, "or when that is asked for, once");
+  t.equal(kept.length, 2, "keepLearned() keeps the snapshot once");
 });
 
 t.test("no file can be opened when the live release is too old", async (t) => {
@@ -130,20 +134,24 @@ t.test("no file can be opened when the live release is too old", async (t) => {
     await live.renew({ ...A, certifiedAt: later });
     live.mustBeFresh();
     await live.switchTo(next(), () => {});
-    t.throws(() => live.mustBeFresh(), /certified 7[12]\d\d s ago/, "only what is certified counts");
+    t.throws(() => live.mustBeFresh(), /certified 7[12]\d\d s ago/, "only certified times count");
   });
 });
 
 t.test("the chunks of the live and next releases are reserved if there is room for both", async (t) => {
   const { live, pinned, pieces } = liveOf(first(), { capacity: 300 });
   const { tree } = live.now;
-  t.equal(await live.reserve(next()), true, "a chunk of both counts once");
+  t.equal(await live.reserve(next()), true, "a chunk of both releases counts once");
   t.strictSame(
     pinned.keys,
     new Set([...pieces(A, B), ...[...tree.chunks, ...next().tree.chunks].map(keyOf)]),
   );
-  t.equal(await live.reserve(mountedOf(B, treeOf(chunkOf("b"), chunkOf("c")))), false, "no room for both");
-  t.strictSame(pinned.keys, new Set(pieces(A, B)), "only what they are made of");
+  t.equal(
+    await live.reserve(mountedOf(B, treeOf(chunkOf("b"), chunkOf("c")))),
+    false,
+    "there is no room for both",
+  );
+  t.strictSame(pinned.keys, new Set(pieces(A, B)), "only the pieces of the manifests are reserved");
   t.equal(await live.reserve(), true);
   t.strictSame(pinned.keys, new Set([...pieces(A), ...tree.chunks.map(keyOf)]));
 
@@ -156,9 +164,13 @@ t.test("the chunks of the live and next releases are reserved if there is room f
   known = chunkOf("b");
   t.equal(await other.live.reserve(), true);
   const keys = [...other.pieces(A), keyOf(chunkOf("a")), keyOf(chunkOf("b"))];
-  t.strictSame(other.pinned.keys, new Set(keys), "and what has become known of it");
+  t.strictSame(other.pinned.keys, new Set(keys), "a chunk whose hash has become known is reserved as well");
 
-  t.equal(await liveOf(first(), { disk: false, memory: 200 }).live.reserve(), true, "without a disk: memory");
+  t.equal(
+    await liveOf(first(), { disk: false, memory: 200 }).live.reserve(),
+    true,
+    "without a disk, room in memory is enough",
+  );
   t.equal(await liveOf(first(), { disk: false, memory: 199 }).live.reserve(), false);
 });
 
@@ -166,14 +178,18 @@ t.test("a tree is complete when its chunks are on disk, or in memory if there is
   const tree = treeOf(chunkOf("a"), chunkOf("b"));
   const { live, onDisk, inMemory } = liveOf(mountedOf(A, tree));
   for (const chunk of tree.chunks) inMemory.add(keyOf(chunk));
-  t.equal(await live.isHere(tree), false, "memory alone is not enough where there is a disk");
+  t.equal(await live.isHere(tree), false, "chunks in memory do not count where there is a disk");
   onDisk.add(keyOf(tree.chunks[0]!));
   t.equal(await live.isHere(tree), false);
   onDisk.add(keyOf(tree.chunks[1]!));
   t.equal(await live.isHere(tree), true);
   const unknown = { sha256: undefined, name: "unknown", size: 100 };
   t.equal(await live.isHere(treeOf(unknown)), false);
-  t.equal(await live.isHere(knowingTree([unknown], () => chunkOf("a"))), true, "by what is known of it");
+  t.equal(
+    await live.isHere(knowingTree([unknown], () => chunkOf("a"))),
+    true,
+    "a chunk listed without a hash counts by the hash known for it",
+  );
 
   const diskless = liveOf(mountedOf(A, tree), { disk: false });
   diskless.inMemory.add(keyOf(tree.chunks[0]!));
@@ -184,12 +200,16 @@ t.test("a tree is complete when its chunks are on disk, or in memory if there is
 
 t.test("a tree stays in memory if it leaves room for the next one, or if there is no disk", async (t) => {
   const tree = treeOf(chunkOf("a"), chunkOf("b"));
-  t.equal(liveOf(first(), { memory: 400 }).live.staysInMemory(tree), true, "it leaves room for the next");
+  t.equal(
+    liveOf(first(), { memory: 400 }).live.staysInMemory(tree),
+    true,
+    "the tree leaves room for the next one",
+  );
   t.equal(liveOf(first(), { memory: 399 }).live.staysInMemory(tree), false);
   t.equal(
     liveOf(first(), { memory: 10, disk: false }).live.staysInMemory(tree),
     true,
-    "else it would be nowhere",
+    "without a disk, the tree stays in memory",
   );
 });
 
@@ -201,14 +221,14 @@ t.test("a release can be mounted again once its proof, its manifest and its pins
     t.equal(live.isKept, true);
     broken.add(what);
     await live.switchTo(next(), () => t.equal(live.isKept, false, "not yet"));
-    t.equal(live.isKept, false, `without ${what}`);
+    t.equal(live.isKept, false, `the release is not kept without its ${what}`);
     broken.clear();
     await live.renew(B);
     await live.reserve();
-    t.equal(live.isKept, true, "as soon as there is room again");
+    t.equal(live.isKept, true, "the release is kept as soon as there is room again");
   }
   const { live } = liveOf(first(), { disk: false });
-  t.equal(live.isKept, true, "without a disk nobody has asked for that");
+  t.equal(live.isKept, true, "without a disk, the release counts as kept");
 });
 t.test("a large release is reserved and looked up in steps, and readers need not wait", async (t) => {
   const chunks = Array.from({ length: 20_000 }, (_, i) => chunkOf(`large ${i}`));

@@ -44,7 +44,7 @@ t.test("attempts go on for as long as --retry allows, and the wait is reported",
   t.same(
     await attempts(3, 60_000, refused),
     { result: "open", made: 3, warnings: [warning, warning], said: [refused.message] },
-    "whoever waits is told once",
+    "the wait is reported once",
   );
   t.same(await attempts(3, 0, refused), { result: refused, made: 1, warnings: [], said: [] });
   const { result, made } = await attempts(1000, 2000, refused);

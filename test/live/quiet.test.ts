@@ -58,14 +58,14 @@ t.test("open files and recently closed files prolong the wait", async (t) => {
   await clock.advance(LENGTH);
   quiet.closed();
   await clock.advance(3 * LENGTH);
-  t.equal(wait.result, undefined, "one of two is still open");
+  t.equal(wait.result, undefined, "one of two files is still open");
   quiet.closed();
   await clock.advance(LENGTH - 1);
   t.equal(wait.result, undefined);
   quiet.opened();
   quiet.closed();
   await clock.advance(LENGTH - 1);
-  t.equal(wait.result, undefined, "the next file of the same boot");
+  t.equal(wait.result, undefined, "the next file of the same boot prolongs the wait");
   await clock.advance(1);
   t.match(wait.result, { quiet: true });
 });

@@ -30,13 +30,13 @@ t.test("memory is charged by size and time", async (t) => {
   t.equal(account.idleCyclesPerDay, PER_SECOND * DAY_S);
   world.bytes = 2 * GIB;
   world.seconds += 1n;
-  t.equal(account.cycles, 10_000_000n - 12n * PER_SECOND, "twice as much of it, twice as much");
+  t.equal(account.cycles, 10_000_000n - 12n * PER_SECOND, "twice as much memory costs twice as much");
   world.bytes = 0;
   world.seconds += 1000n;
-  t.equal(account.cycles, 10_000_000n - 12n * PER_SECOND, "none, nothing");
+  t.equal(account.cycles, 10_000_000n - 12n * PER_SECOND, "no memory costs nothing");
   world.bytes = GIB;
   world.seconds += 1_000_000n;
-  t.equal(account.cycles, 0n, "and no more than is there");
+  t.equal(account.cycles, 0n, "the balance does not fall below zero");
 });
 
 t.test("a canister whose cycles would not last for the freezing threshold is frozen", async (t) => {
@@ -46,7 +46,7 @@ t.test("a canister whose cycles would not last for the freezing threshold is fro
   account.requireCycles(PER_SECOND);
   account.requireForQuery();
   world.seconds += 1n;
-  t.equal(account.isFrozen, false, "enough, to the cycle");
+  t.equal(account.isFrozen, false, "a canister with exactly enough cycles is not frozen");
   t.throws(() => account.requireCycles(7n), {
     ...TOO_POOR,
     message: /^Canister ID is out of cycles: please top up the canister with at least 7 additional cycles$/,

@@ -74,7 +74,7 @@ t.test("a query method can be called as an update", async (t) => {
   const before = await counter.get!();
   t.equal(await replicated.get!(), before);
   t.equal(await replicated.touch!(), before + 1n);
-  t.equal(await counter.get!(), before, "and still leaves nothing behind");
+  t.equal(await counter.get!(), before, "a query that is called as an update leaves nothing behind");
 });
 
 t.test("asynchronous calls and polling", async (t) => {
@@ -123,7 +123,7 @@ t.test("a query leaves nothing behind", async (t) => {
   t.equal(await counter.touch!(), 1n);
   t.equal(await counter.touch!(), 1n);
   t.equal(await counter.get!(), 0n);
-  t.equal(await counter.increment!(), 1n, "nor for the next update");
+  t.equal(await counter.increment!(), 1n, "the next update does not see a query's changes");
   t.same(await counter.load!(0n, 1n), [5]);
   t.equal(await counter.regionPages!(), pages);
 });
@@ -135,7 +135,7 @@ t.test("stable memory over many pages and segments", async (t) => {
     await counter.store!(BigInt(at), data);
     t.same(Buffer.from(await counter.load!(BigInt(at), BigInt(MIB))), Buffer.from(data), `at ${at}`);
   }
-  t.same(await counter.load!(BigInt(MIB - 4), 1n), [data[MIB - 4]], "what lies before is as it was");
+  t.same(await counter.load!(BigInt(MIB - 4), 1n), [data[MIB - 4]], "the bytes before a store are unchanged");
 });
 
 async function certifiedData(id: Principal, counter: AnyActor): Promise<number[] | undefined> {
@@ -154,7 +154,7 @@ async function certifiedData(id: Principal, counter: AnyActor): Promise<number[]
 
 t.test("certified data", async (t) => {
   const { id, counter } = await newCounter();
-  t.same(await certifiedData(id, counter), [], "empty at first");
+  t.same(await certifiedData(id, counter), [], "certified data is empty at first");
   await counter.certify!(Uint8Array.of(7, 8));
   t.same(await certifiedData(id, counter), [7, 8]);
   t.match(await rejection(counter.certify!(new Uint8Array(33))), { message: /certified data of 33 bytes/ });
@@ -168,7 +168,7 @@ t.test("certified data", async (t) => {
       principal: { canisterId: id },
     }),
     /Signature verification failed|Invalid signature/,
-    "not under another root key",
+    "the certificate does not verify with another root key",
   );
 });
 
@@ -176,7 +176,11 @@ t.test("another root key is refused", async (t) => {
   const other = await startNetwork(t);
   const misled = await HttpAgent.create({ host: network.url, rootKey: other.rootKey, retryTimes: 0 });
   await t.rejects(actorOn(id, misled).increment!(), { name: /Trust/ });
-  await t.rejects(actorOn(id, misled).get!(), { name: /Trust/ }, "a query needs the node's certified key");
+  await t.rejects(
+    actorOn(id, misled).get!(),
+    { name: /Trust/ },
+    "a query fails as well, without a certified key of its node",
+  );
   await misled.fetchRootKey();
   await actorOn(id, misled).increment!();
 });
@@ -191,7 +195,7 @@ t.test("calls between canisters", async (t) => {
   const other = await newCounter();
   t.equal(await counter.callOther!(other.id), 1n);
   t.equal(await other.counter.get!(), 1n);
-  t.match(await counter.catchReject!(other.id), /spoilt/, "a trap there is a reject here");
+  t.match(await counter.catchReject!(other.id), /spoilt/, "a trap in the other canister is a reject here");
   t.equal(await other.counter.get!(), 1n);
   const nobody = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
   t.match(await counter.catchReject!(nobody), /Canister oeagv-5qaaa-aaaah-aar4q-cai not found/);
@@ -201,7 +205,7 @@ t.test("await commits; a trap after it rolls back only later changes", async (t)
   const { counter } = await newCounter();
   t.match(await rejection(counter.awaitThenTrap!()), { message: /after await/ });
   t.equal(await counter.get!(), 1n);
-  t.equal(await counter.transientCount!(), 1n, "the awaited call stays");
+  t.equal(await counter.transientCount!(), 1n, "the change by the awaited call stays");
 });
 
 t.test("a one-way call does not end the call that makes it", async (t) => {

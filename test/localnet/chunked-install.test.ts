@@ -76,13 +76,13 @@ async function moduleHash(canister_id: Principal, on = ic): Promise<Uint8Array |
 t.test("a module is assembled from its chunks", async (t) => {
   const id = await newCanister();
   const hashes = await upload(id, TINY, 300);
-  t.ok(hashes.length > 2, "several chunks");
+  t.ok(hashes.length > 2, "the module has several chunks");
   t.same(await storedChunks(id), hexOf(hashes));
   await ic.install_chunked_code!(installation(id, hashes));
   t.same(await moduleHash(id), sha256(TINY));
   const peeked = await agent.query(id, { methodName: "peek", arg: NO_ARGUMENT });
   t.equal(peeked.status, "replied", "and runs");
-  t.same(await storedChunks(id), hexOf(hashes), "the chunks stay");
+  t.same(await storedChunks(id), hexOf(hashes), "the chunks stay in the store");
 
   const upgrade = { ...installation(id, hashes), mode: { upgrade: [] } };
   await ic.install_chunked_code!(upgrade);
@@ -112,7 +112,7 @@ t.test("a chunk may occur twice in a module, and the module may be compressed", 
     ...installation(id, hashes, compressed),
     mode: { reinstall: null },
   });
-  t.same(await moduleHash(id), sha256(compressed), "the hash is that of what was sent");
+  t.same(await moduleHash(id), sha256(compressed), "the module hash is that of the compressed bytes");
 });
 
 t.test("chunks can come from another canister's store if the caller controls it", async (t) => {
@@ -120,7 +120,11 @@ t.test("chunks can come from another canister's store if the caller controls it"
   const target = await newCanister();
   const hashes = await upload(store, TINY, 400);
   const given = installation(target, hashes);
-  t.match(await rejection(ic.install_chunked_code!(given)), { errorCode: "IC0504" }, "it must be named");
+  t.match(
+    await rejection(ic.install_chunked_code!(given)),
+    { errorCode: "IC0504" },
+    "the other store must be named",
+  );
   await ic.install_chunked_code!({ ...given, store_canister: [store] });
   t.same(await moduleHash(target), sha256(TINY));
 
@@ -195,7 +199,7 @@ t.test("a canister can use its own chunk store, but not that of another canister
     await agent.call(forwarder, { methodName: "forward", arg });
   }
   t.same(await storedChunks(forwarder), [Buffer.from(sha256(chunk)).toString("hex")]);
-  t.same(await storedChunks(foreign), [], "not that of another canister");
+  t.same(await storedChunks(foreign), [], "the chunk is not stored in the other canister");
 });
 
 t.test("limits", async (t) => {
@@ -221,7 +225,7 @@ t.test("limits", async (t) => {
     message: /100 chunks: call clear_chunk_store/,
   });
   await ic.upload_chunk!({ canister_id: id, chunk: Uint8Array.of(99) });
-  t.equal((await storedChunks(id)).length, 100, "one that is there may come again");
+  t.equal((await storedChunks(id)).length, 100, "a chunk that is already stored can be uploaded again");
 });
 
 t.test("--state keeps chunk stores", async (t) => {
@@ -246,7 +250,7 @@ t.test("--state keeps chunk stores", async (t) => {
   t.same(await storedChunks(kept, on), hexOf(hashes));
   t.same(await storedChunks(cleared, on), []);
   t.same(await files(cleared), []);
-  t.same(await storedChunks(emptied, on), [], "a canister that is emptied has no chunks");
+  t.same(await storedChunks(emptied, on), [], "an uninstalled canister has no chunks");
   await on.install_chunked_code!(installation(kept, hashes));
   t.same(await moduleHash(kept, on), sha256(TINY));
   await network.close();

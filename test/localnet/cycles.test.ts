@@ -47,15 +47,15 @@ t.test("an update is charged for its ingress and its execution", async (t) => {
   const took = performance.now() - started;
   const spent = before.cycles - cycles;
   const least = ingressCost(100_000) + executionCost(0);
-  t.ok(spent >= least, `${spent} cycles, and not less than ${least}`);
+  t.ok(spent >= least, `${spent} cycles, at least ${least}`);
   // One instruction a nanosecond, the rest of the envelope, and the memory for that time.
   const most = least + BigInt(Math.ceil(took * 1e6)) + ingressCost(2000);
-  t.ok(spent <= most, `${spent} cycles, and not more than ${most}`);
+  t.ok(spent <= most, `${spent} cycles, at most ${most}`);
   const again = (await statusOf(id)).cycles;
   for (let i = 0; i < 3; i++) await queryBytes(agent, id, "peek");
   t.ok(again - (await statusOf(id)).cycles < 1_000_000n, "queries are free");
   await t.rejects(updateBytes(agent, id, "trap"), /IC0502/);
-  t.ok(again - (await statusOf(id)).cycles > executionCost(0), "a trap is not");
+  t.ok(again - (await statusOf(id)).cycles > executionCost(0), "a trapped update is charged");
 });
 
 t.test("canister_status gives the cost of memory", async (t) => {
@@ -93,7 +93,7 @@ t.test("a frozen canister answers neither queries nor updates until it is topped
   // Anybody may top it up.
   const theirs = management(await agentFor(network, stranger));
   await theirs.provisional_top_up_canister!({ canister_id: id, amount: 1n << 80n });
-  t.equal((await queryBytes(agent, id, "peek"))[15], 8, "all is as it was");
+  t.equal((await queryBytes(agent, id, "peek"))[15], 8, "the state is as it was before the freeze");
   t.equal((await updateBytes(agent, id, "bump"))[15], 9);
 });
 
@@ -103,10 +103,14 @@ t.test("a canister can be created with a freezing threshold, and an invalid one 
   const { canister_id } = (await make(freezingAfter(10n), [1234n])) as { canister_id: Principal };
   t.match(await statusOf(canister_id), { cycles: 1234n, settings: { freezing_threshold: 10n } });
   await ic.provisional_top_up_canister!({ canister_id, amount: 5n });
-  t.equal((await statusOf(canister_id)).cycles, 1239n, "without memory it costs nothing");
+  t.equal((await statusOf(canister_id)).cycles, 1239n, "a canister without memory costs nothing");
   t.match(await rejection(make(freezingAfter(1n << 64n), [])), { errorCode: "IC0408" });
   const install = { canister_id, wasm_module: TINY, arg: NO_ARGUMENT, mode: { install: null } };
-  t.match(await rejection(ic.install_code!(install)), { errorCode: "IC0207" }, "too poor for any code");
+  t.match(
+    await rejection(ic.install_code!(install)),
+    { errorCode: "IC0207" },
+    "the canister has too few cycles for any code",
+  );
 });
 
 t.test("a canister can deposit, attach and burn cycles", async (t) => {
@@ -123,11 +127,14 @@ t.test("a canister can deposit, attach and burn cycles", async (t) => {
   ) as AnyActor;
   const other = await deploy(agent, TINY);
   const had = (await statusOf(other)).cycles;
-  t.equal(await deposit!(T, other), 0n, "deposit_cycles takes them");
-  t.ok((await statusOf(other)).cycles > had + T - 1_000_000_000n, "and another canister has them");
-  t.equal(await attach!(T), T, "raw_rand gives them back");
-  t.equal(await burn!(T), T, "burnt as told");
-  t.ok((await burn!((await statusOf(id)).cycles)) > 90n * T, "and nearly all");
+  t.equal(await deposit!(T, other), 0n, "deposit_cycles refunds nothing");
+  t.ok(
+    (await statusOf(other)).cycles > had + T - 1_000_000_000n,
+    "the other canister gets the deposited cycles",
+  );
+  t.equal(await attach!(T), T, "raw_rand refunds all cycles");
+  t.equal(await burn!(T), T, "all the requested cycles are burnt");
+  t.ok((await burn!((await statusOf(id)).cycles)) > 90n * T, "nearly all cycles can be burnt");
   const { cycles, idle_cycles_burned_per_day: day } = await statusOf(id);
-  t.ok(cycles > 29n * day, `but not the ${cycles} that pay for its memory until the freezing threshold`);
+  t.ok(cycles > 29n * day, `${cycles} cycles remain to pay for memory until the freezing threshold`);
 });

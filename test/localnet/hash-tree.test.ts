@@ -43,7 +43,11 @@ t.test("a client finds the paths of a witness, under the same root", async (t) =
   const found = lookup_path([bytes("b"), bytes("x")], received(cut));
   t.equal(found.status, LookupPathStatus.Found);
   t.same(lookup(cut, [bytes("j")]), bytes("J"));
-  t.equal(lookup_path([bytes("d")], received(cut)).status, LookupPathStatus.Unknown, "the rest stays hidden");
+  t.equal(
+    lookup_path([bytes("d")], received(cut)).status,
+    LookupPathStatus.Unknown,
+    "the other paths stay hidden",
+  );
 });
 
 t.test("absence is proved by the neighbours", async (t) => {
@@ -82,7 +86,11 @@ t.test("a path can be hidden, with its label, under the same root", (t) => {
   t.equal(lookup(hidden, [bytes("b"), bytes("x")]), undefined);
   t.same(lookup(hidden, [bytes("j")]), bytes("J"));
   t.same(shown(withoutPath(tree, [bytes("d")])), ["b", "?", "f", "h", "j"]);
-  t.same(withoutPath(tree, [bytes("b"), bytes("none")]), tree, "what is not there");
+  t.same(
+    withoutPath(tree, [bytes("b"), bytes("none")]),
+    tree,
+    "hiding a path that does not exist changes nothing",
+  );
   t.end();
 });
 

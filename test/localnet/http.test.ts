@@ -182,7 +182,7 @@ t.test("canister ranges in one leaf at the old endpoints, and in shards at the n
   for (const [index, encoded] of (await answers(2)).entries()) {
     const { delegation, state } = shown(encoded);
     t.same(delegation, [true, false]);
-    t.equal(state[0], index === 1, "it is there for whoever asks for it");
+    t.equal(state[0], index === 1, "the state shows the ranges only if they were requested");
     t.ok(
       await Certificate.create({
         certificate: encoded,
@@ -197,7 +197,7 @@ t.test("canister ranges in one leaf at the old endpoints, and in shards at the n
     t.same(state, [false, false]);
     const found = lookup_subtree(shards, delegated) as { value: HashTree };
     const leaves = flatten_forks(found.value).filter(([kind, , below]) => kind === 2 && below?.[0] === 3);
-    t.equal(leaves.length, 1, "one shard, of several");
+    t.equal(leaves.length, 1, "only one of several shards is shown");
     t.ok(flatten_forks(found.value).length > 1);
     const checked = {
       certificate: encoded,
@@ -216,10 +216,10 @@ t.test("canister ranges in one leaf at the old endpoints, and in shards at the n
     `subnet/${Principal.fromUint8Array(subnet).toText()}`,
   ];
   t.equal((await read(2, canister, ...flat)).status, 200);
-  t.equal((await read(3, canister, ...flat)).status, 404, "the newer endpoint does not have it");
+  t.equal((await read(3, canister, ...flat)).status, 404, "the newer endpoint does not have the flat ranges");
   t.equal((await read(3, canister, ...shards)).status, 404);
   const ofSubnet = shown((await read(3, whole, ...shards)).body.certificate as Uint8Array);
-  t.same(ofSubnet.delegation, [false, false], "of no canister: none is shown");
+  t.same(ofSubnet.delegation, [false, false], "the delegation of a whole subnet shows no ranges");
   t.same(ofSubnet.state, [false, true]);
 });
 
@@ -241,14 +241,14 @@ t.test("@icp-sdk/core passes all its checks on the new endpoints alone", async (
     t.equal(canister_id.toText(), effective);
     await ic.install_code!({ mode: { install: null }, canister_id, wasm_module: TINY, arg: NO_ARGUMENT });
     const reply = await agent.query(canister_id, { methodName: "peek", arg: NO_ARGUMENT });
-    t.match(reply, { status: "replied" }, "with the node's signature checked");
+    t.match(reply, { status: "replied" }, "the query is answered with a valid node signature");
     const { response } = await agent.call(canister_id, { methodName: "bump", arg: NO_ARGUMENT });
     t.equal(response.status, 200);
     t.ok((await agent.getSubnetIdFromCanister(canister_id)).toText());
   }
   const old = await startNetwork(t, { api: "old" });
   const asked = (await agentFor(old)).query(id, { methodName: "peek", arg: NO_ARGUMENT });
-  await t.rejects(asked, /404/, "it finds nothing where there are none");
+  await t.rejects(asked, /404/, "the agent gets 404 from a network that has only the old endpoints");
 });
 
 t.test("unknown endpoints and unreadable requests are refused", async (t) => {
@@ -288,7 +288,7 @@ t.test("requests expire", async (t) => {
     t.equal(
       (await post(canisterPath(2, "query"), anonymous(query))).status,
       200,
-      "anonymous queries need not",
+      "anonymous queries do not expire",
     );
   }
   t.equal(await counted(), before);
@@ -371,7 +371,11 @@ t.test("a repeated request runs only once", async (t) => {
     answers.map(({ status }) => status),
     [202, 200, 200, 200],
   );
-  t.equal((await post(canisterPath(3, "call"), body)).body.status, "replied", "and again when it is done");
+  t.equal(
+    (await post(canisterPath(3, "call"), body)).body.status,
+    "replied",
+    "a repeat after completion gets the reply as well",
+  );
   t.equal(await counted(), before + 1);
 });
 
@@ -465,7 +469,11 @@ t.test("a network clock that is ten minutes slow causes a clock error", async (t
     requestTimeout: 60_000,
   });
   const state = certifiedAt(hurried, id, ["controllers"], async (certificate) => certificate);
-  await t.rejects(state, { name: "ClockError" }, "requests of a correct clock expire too late for it");
+  await t.rejects(
+    state,
+    { name: "ClockError" },
+    "requests from a correct clock expire too late for a slow network",
+  );
 });
 
 t.test("weather changes only the timing", async (t) => {

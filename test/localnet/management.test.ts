@@ -29,14 +29,14 @@ const GLOBAL = 15;
 t.test("a wasm32 canister: start, init, state, traps", async (t) => {
   const id = await deploy(agent, TINY);
   const first = await query(id, "peek");
-  t.equal(first[1], 5, "start has run");
-  t.equal(Buffer.from(first.subarray(2, 6)).toString(), "DIDL", "and init after it");
+  t.equal(first[1], 5, "the start function has run");
+  t.equal(Buffer.from(first.subarray(2, 6)).toString(), "DIDL", "init has run after the start function");
   t.equal(first[GLOBAL], 7);
   t.equal((await update(id, "bump"))[GLOBAL], 8);
   t.equal((await query(id, "bumpQuery"))[GLOBAL], 9);
-  t.equal((await query(id, "peek"))[GLOBAL], 8, "a query's globals are gone");
+  t.equal((await query(id, "peek"))[GLOBAL], 8, "a query's changes to globals are discarded");
   await t.rejects(update(id, "trap"), /Canister trapped: unreachable/);
-  t.equal((await query(id, "peek"))[GLOBAL], 8, "and a trap's");
+  t.equal((await query(id, "peek"))[GLOBAL], 8, "a trapped update's changes to globals are discarded");
   await update(id, "stable");
   t.equal((await query(id, "peekStable"))[0], 42);
   await t.rejects(update(id, "silent"), /did not reply/);
@@ -112,8 +112,8 @@ t.test("installing, upgrading, uninstalling", async (t) => {
 
   const compressed = new Uint8Array(gzipSync(TINY));
   await ic.install_code!({ ...install, wasm_module: compressed, mode: { upgrade: [] } });
-  t.equal((await query(id, "peek"))[GLOBAL], 7, "fresh memory");
-  t.equal((await query(id, "peekStable"))[0], 42, "the same stable memory");
+  t.equal((await query(id, "peek"))[GLOBAL], 7, "the upgrade starts with fresh memory");
+  t.equal((await query(id, "peekStable"))[0], 42, "the upgrade keeps stable memory");
 
   await ic.install_code!({ ...install, mode: { reinstall: null } });
   await t.rejects(query(id, "peekStable"), /stable memory out of bounds/);
@@ -181,7 +181,7 @@ t.test("stopping, starting, deleting", async (t) => {
   await t.rejects(update(id, "bump"), /is stopped/);
   await t.rejects(query(id, "peek"), /is stopped/);
   await ic.start_canister!({ canister_id: id });
-  t.equal((await update(id, "bump"))[GLOBAL], 8, "its state is still there");
+  t.equal((await update(id, "bump"))[GLOBAL], 8, "the canister keeps its state");
   await ic.stop_canister!({ canister_id: id });
   await ic.delete_canister!({ canister_id: id });
   await t.rejects(query(id, "peek"), /not found/);

@@ -58,15 +58,19 @@ t.test("init, updates, queries and traps", async (t) => {
   t.equal(await query(id, "numbers"), "2 0 2.5 1.0 true", "a query leaves nothing behind");
   await t.rejects(update(id, "putThenTrap", "other=x"), /IC0503: .*'put and taken back'/);
   await t.rejects(query(id, "get", "other"), /IC0503: .*'no note other'/);
-  t.equal(await query(id, "numbers"), "2 0 2.5 1.0 true", "nor does a trap");
+  t.equal(await query(id, "numbers"), "2 0 2.5 1.0 true", "a trap leaves nothing behind");
   t.equal(await query(id, "get", "key"), "<größer>");
   await update(id, "plain");
-  t.equal(await query(id, "get", "key"), "größer", "another function of the table");
+  t.equal(
+    await query(id, "get", "key"),
+    "größer",
+    "the update has switched to another function of the table",
+  );
   await t.rejects(query(id, "outOfBounds"), /IC0503: .*aborted: Index out of range/);
   await t.rejects(query(id, "divide"), /IC0502: .*integer division by 0/);
   t.same(await queryBytes(agent, id, "caller"), Buffer.from(owner.getPrincipal().toUint8Array()));
   await t.rejects(update(id, "refused"), /IC0406: .*rejected the message/);
-  t.match(await query(id, "cycles"), /^9999\d{10}$/, "of 100 T, what it has not spent");
+  t.match(await query(id, "cycles"), /^9999\d{10}$/, "the balance is 100 T less the cycles spent");
 });
 
 t.test("growing memory", async (t) => {
@@ -90,7 +94,7 @@ t.test("certified data", async (t) => {
   const path = [Buffer.from("canister"), id.toUint8Array(), Buffer.from("certified_data")];
   const found = certificate.lookup_path(path.map((label) => new Uint8Array(label)));
   t.equal(found.status === "Found" && Buffer.from(found.value).toString(), "what is certified");
-  await t.rejects(updateBytes(agent, id, "certificate"), /no certificate/, "it is for queries");
+  await t.rejects(updateBytes(agent, id, "certificate"), /no certificate/, "an update gets no certificate");
 });
 
 t.test("timers", async (t) => {
@@ -113,7 +117,7 @@ t.test("calls to other canisters, with their replies, rejects and clean-up", asy
   const relay = (callee: Principal, argument: string) =>
     update(id, "relay", Buffer.concat([callee.toUint8Array(), Buffer.from(argument)]));
   t.equal(await relay(other, "key"), "reply 7 <value>");
-  t.equal(await query(id, "get", "relayed"), "<13>", "what was done before the answer");
+  t.equal(await query(id, "get", "relayed"), "<13>", "changes made before the answer are kept");
   t.match(await relay(other, "missing"), /^reject 8 5 .*'no note missing'/);
   await t.rejects(relay(other, "trapping"), /in the callback/);
   t.equal(await query(id, "get", "cleanup"), "<9>", "the clean-up has run");
@@ -134,7 +138,11 @@ t.test("upgrades keep stable memory, and --state keeps everything", async (t) =>
     message: /requires that the new canister module supports enhanced orthogonal persistence/,
   });
   await management(agent).install_code!(upgrade);
-  t.equal((await queryBytes(agent, id, "get", "b")).toString(), "<2>", "in a fresh memory");
+  t.equal(
+    (await queryBytes(agent, id, "get", "b")).toString(),
+    "<2>",
+    "the upgrade restores the note in fresh memory",
+  );
   t.equal((await queryBytes(agent, id, "get", "long")).length, 200_002);
   t.equal((await queryBytes(agent, id, "numbers")).toString(), "4 0 4.5 1.5 true");
   await updateBytes(agent, id, "plain");

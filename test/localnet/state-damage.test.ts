@@ -243,14 +243,14 @@ t.test("checkpoints", async (t) => {
   t.notOk(oldHeap.equals(newHeap));
   for (const end of [100 * PAGE, 150 * PAGE + 5000, newHeap.length]) {
     await writeFile(join(before, "heap"), Buffer.concat([newHeap.subarray(0, end), oldHeap.subarray(end)]));
-    await asWritten(before, `from a checkpoint that was interrupted at byte ${end}`);
+    await asWritten(before, `recovery from a checkpoint that was interrupted at byte ${end}`);
   }
   await truncate(join(before, "journal"), 0);
   t.throws(() => new CanisterStore(before).load(), /damaged: \S*heap: page \d+ is not as it was written/);
 
   // The new checkpoint, beside a journal that was not emptied yet.
   await writeFile(journal, fullJournal);
-  await asWritten(directory, "from a checkpoint that did not empty the journal");
+  await asWritten(directory, "recovery from a checkpoint that did not empty the journal");
 
   const file = join(directory, "heap");
   await flip(file, 5 * PAGE + 3);

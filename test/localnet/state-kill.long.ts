@@ -156,7 +156,7 @@ t.test(`${KILLS} kills lose nothing that was acknowledged`, async (t) => {
     const now = (await after.get()) as bigint;
     t.ok(
       now === counted || now === counted + 1n,
-      `round ${round}: counted to ${now}, ${counted} were answered`,
+      `round ${round}: the counter is at ${now}, ${counted} was acknowledged`,
     );
     counted = now;
     const expected = Buffer.concat(
@@ -168,13 +168,17 @@ t.test(`${KILLS} kills lose nothing that was acknowledged`, async (t) => {
       if (!found.equals(expected.subarray(at, at + length))) t.fail(`round ${round}: stable memory at ${at}`);
     }
     const icfs = icfsCanister(network.agent, icfsId);
-    t.same([...(await icfs.missing(chunks.map((chunk) => chunk.sha256)))], [], `round ${round}: every chunk`);
+    t.same(
+      [...(await icfs.missing(chunks.map((chunk) => chunk.sha256)))],
+      [],
+      `round ${round}: no chunk is missing`,
+    );
     const source = sourceOf(network, icfsId);
     const head = await source.head();
     const newest = head?.header.number ?? 0;
     t.ok(
       newest === published || newest === published + 1,
-      `round ${round}: release ${newest}, ${published} answered`,
+      `round ${round}: the newest release is ${newest}, ${published} was acknowledged`,
     );
     published = newest;
     t.equal(Number((await icfs.status()).newest), newest, "the certified head is the newest release");
@@ -207,19 +211,23 @@ t.test("published releases survive a kill, for hosts that have accepted them", a
 
   await kill(network);
   network = await start(undefined, Number(new URL(network.url).port));
-  t.equal((await sh("cmp", join(tree, "d/later"), join(mountpoint, "d/later"))).code, 0, "the mount goes on");
+  t.equal(
+    (await sh("cmp", join(tree, "d/later"), join(mountpoint, "d/later"))).code,
+    0,
+    "the mount keeps working after the kill",
+  );
   t.equal((await sh("umount", mountpoint)).code, 0);
   t.equal(await succeed("ls", "-lR", id), listing);
   await writeFile(join(tree, "new"), "new");
   await succeed("publish", tree, id);
   await succeed("mount", id, mountpoint);
-  t.equal((await sh("diff", "-r", tree, mountpoint)).code, 0, "what is published next is mounted");
+  t.equal((await sh("diff", "-r", tree, mountpoint)).code, 0, "the mount shows the next release");
   t.equal((await sh("umount", mountpoint)).code, 0);
-  t.not(await succeed("trust", "show"), trusted, "as the successor of what was accepted");
+  t.not(await succeed("trust", "show"), trusted, "the next release is accepted as the successor");
 
   const ended = once(network.child, "exit");
   network.child.kill("SIGTERM");
-  t.same(await ended, [0, null], "SIGTERM ends it in order");
+  t.same(await ended, [0, null], "SIGTERM ends the network cleanly");
   network = await start();
   t.match(await succeed("ls", id), /new/);
   await kill(network);

@@ -117,7 +117,11 @@ t.test("a restart keeps keys, canisters and everything in them", async (t) => {
   }
   counter = await counterOn(network, id);
   t.equal(await counter.get!(), 5n, "the heap");
-  t.equal(await counter.transientCount!(), 5n, "of which nothing was upgraded");
+  t.equal(
+    await counter.transientCount!(),
+    5n,
+    "the transient variable, which an upgrade would reset, keeps its value",
+  );
   t.equal(await counter.regionPages!(), pages);
   t.same(Buffer.from((await counter.load!(1_000_000n, bytes.length)) as Uint8Array), bytes, "stable memory");
   t.equal(await certifiedData(network, id, counter), "certified");
@@ -126,13 +130,13 @@ t.test("a restart keeps keys, canisters and everything in them", async (t) => {
   t.same(
     [...(await ask(network, other, "peek"))].slice(0, 2),
     [9, 5],
-    "what bump and the start function wrote",
+    "the bytes that bump and the start function wrote",
   );
   t.equal((await ask(network, other, "peek"))[15], 8, "a global");
   t.equal((await ask(network, other, "peekStable"))[0], 42);
-  t.equal(await counter.increment!(), 6n, "and it goes on");
+  t.equal(await counter.increment!(), 6n, "the counter goes on from its kept value");
   const next = await deploy(await agentFor(network), TINY);
-  t.not(next.toText(), id.toText(), "canister ids go on as well");
+  t.not(next.toText(), id.toText(), "a new canister gets a new id");
   await network.close();
 
   network = await startNetwork(t, { state });
@@ -180,9 +184,13 @@ t.test("a restart keeps upgrades, reinstallations, uninstallations and deletions
   const statusOf = async (id: Principal) =>
     management(await agentFor(network)).canister_status!({ canister_id: id });
   const kept = await counterOn(network, upgraded);
-  t.match(await statusOf(upgraded), { module_hash: wanted.module_hash }, "the new module");
+  t.match(
+    await statusOf(upgraded),
+    { module_hash: wanted.module_hash },
+    "the upgraded canister has the new module",
+  );
   t.equal(await kept.get!(), 1n);
-  t.equal(await kept.transientCount!(), 0n, "initialised by the upgrade");
+  t.equal(await kept.transientCount!(), 0n, "the upgrade has reset the transient variable");
   t.equal(Buffer.from((await kept.load!(0n, 3)) as Uint8Array).toString(), "old");
   const again = await counterOn(network, reinstalled);
   t.equal(await again.get!(), 0n);
@@ -191,15 +199,15 @@ t.test("a restart keeps upgrades, reinstallations, uninstallations and deletions
   t.same(
     Buffer.from((await again.load!(0n, 3)) as Uint8Array),
     Buffer.from("n\0\0"),
-    "nothing of what was there",
+    "nothing of the old stable memory is left",
   );
   t.match(await statusOf(emptied), { module_hash: [] });
   t.match(await statusOf(fresh), { module_hash: [], cycles: 77n });
   await t.rejects(statusOf(deleted), /not found/);
   const next = await deploy(await agentFor(network), TINY);
-  t.not(next.toText(), deleted.toText(), "the id of a deleted canister is not given again");
+  t.not(next.toText(), deleted.toText(), "the id of a deleted canister is not used again");
   const files = await readdir(join(state, "canisters", upgraded.toText()));
-  t.equal(files.filter((name) => name.startsWith("module-")).length, 1, "the old module is gone");
+  t.equal(files.filter((name) => name.startsWith("module-")).length, 1, "the old module's file is gone");
 });
 
 t.test("timers survive a restart", async (t) => {
@@ -244,7 +252,7 @@ t.test("the state directory", async (t) => {
   const names = await readdir(state, { recursive: true });
   for (const name of [".", ...names]) {
     const { mode } = await stat(join(state, name));
-    t.equal(mode & 0o077, 0, `${name} is for its owner alone`);
+    t.equal(mode & 0o077, 0, `only the owner can access ${name}`);
   }
   t.equal((await stat(join(state, "keys"))).mode & 0o777, 0o600);
 
@@ -254,7 +262,7 @@ t.test("the state directory", async (t) => {
     const args = ["localnet", "--port", "0", "--state", state];
     const { code, stdout, stderr } = await run(BIN, args, { env: cleanEnvironment(state) });
     t.same({ code, stdout, stderr }, { code: 1, stdout: "", stderr: `icfs: ${refusal}\n` });
-    t.equal((await ask(network, id, "peek"))[15], 7, "and the first one goes on");
+    t.equal((await ask(network, id, "peek"))[15], 7, "the first network keeps running");
   });
 
   await t.test("is released when a network fails to start", async (t) => {
@@ -272,7 +280,7 @@ t.test("the state directory", async (t) => {
       startLocalNetwork({ port: 0, state: directory }),
       /not the state of a local network: it is left alone/,
     );
-    t.same((await readdir(directory)).sort(), ["lock.d", "thesis.txt"], "nothing was added");
+    t.same((await readdir(directory)).sort(), ["lock.d", "thesis.txt"], "nothing is added to the directory");
     t.equal(await readFile(join(directory, "thesis.txt"), "utf8"), "all my work");
     await t.rejects(startLocalNetwork({ port: 0, state: join(directory, "thesis.txt") }), /thesis\.txt/);
   });

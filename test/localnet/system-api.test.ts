@@ -105,7 +105,7 @@ t.test("environment variables", async (t) => {
   const status = (await ic.canister_status!({ canister_id: id })) as { settings: Record<string, unknown> };
   t.same(status.settings.environment_variables, given);
   const controllers = status.settings.controllers as Principal[];
-  t.equal(controllers.join(), owner.getPrincipal().toText(), "the controllers are as they were");
+  t.equal(controllers.join(), owner.getPrincipal().toText(), "the controllers are unchanged");
 
   const refused: [variables: { name: string; value: string }[], reason: RegExp][] = [
     [[variable("a", "1"), variable("a", "2")], /given twice/],
@@ -117,10 +117,10 @@ t.test("environment variables", async (t) => {
     const call = ic.update_settings!({ canister_id: id, settings: settings(...variables) });
     t.match(await rejection(call), { errorCode: "IC0408", message });
   }
-  t.equal((await query(id, "count"))[0], 2, "what is refused changes nothing");
+  t.equal((await query(id, "count"))[0], 2, "refused settings change nothing");
   const nothing = { controllers: [], environment_variables: [], freezing_threshold: [] };
   await ic.update_settings!({ canister_id: id, settings: nothing });
-  t.equal((await query(id, "count"))[0], 2, "nor what is not given");
+  t.equal((await query(id, "count"))[0], 2, "settings that are not given stay as they are");
   await ic.update_settings!({ canister_id: id, settings: settings() });
   t.equal((await query(id, "count"))[0], 0);
 });
@@ -158,7 +158,7 @@ t.test("clients that do not know of environment variables leave them unchanged",
 t.test("composite queries", async (t) => {
   const id = await deploy(agent, wasm);
   t.equal((await query(id, "composite"))[0], 1);
-  t.equal((await query(id, "composite"))[0], 1, "they leave nothing behind");
+  t.equal((await query(id, "composite"))[0], 1, "a composite query leaves nothing behind");
   await t.rejects(query(id, "calling"), /"call_new" cannot be executed in composite_query mode/);
   await t.rejects(updateBytes(agent, id, "composite"), /^IC0527: .* cannot be called as an update/);
 });

@@ -88,7 +88,11 @@ t.test("compressed modules are unpacked", async (t) => {
   t.equal(unpackModule(gzipSync(new Uint8Array(MAX_MODULE_BYTES))).length, MAX_MODULE_BYTES);
   const bomb = gzipSync(new Uint8Array(MAX_MODULE_BYTES + 1));
   t.ok(bomb.length < 200_000);
-  t.throws(() => unpackModule(bomb), InvalidModuleError, "a small one that becomes too large");
+  t.throws(
+    () => unpackModule(bomb),
+    InvalidModuleError,
+    "a small module that becomes too large when unpacked",
+  );
 });
 
 t.test("LEB128", async (t) => {

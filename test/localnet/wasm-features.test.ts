@@ -87,7 +87,7 @@ t.test("tables, passive segments, references and numeric globals", async (t) => 
   const look = async (expected: number[], why: string) => {
     const seen = await queryBytes(agent, id, "look");
     t.same([...seen.subarray(0, 10)], expected, why);
-    t.equal(Buffer.from(seen.subarray(16, 21)).toString(), "hello", "the passive segment is there");
+    t.equal(Buffer.from(seen.subarray(16, 21)).toString(), "hello", "the passive segment is intact");
     t.equal(Buffer.from(seen.subarray(24, 30)).toString(), "active");
   };
   await look(UNCHANGED, "as the module makes it");
@@ -98,10 +98,10 @@ t.test("tables, passive segments, references and numeric globals", async (t) => 
   await t.rejects(updateBytes(agent, id, "trap"), /unreachable/);
   await look(UNCHANGED, "after a trap");
   await updateBytes(agent, id, "change");
-  await look(CHANGED, "after an update: numbers stay");
+  await look(CHANGED, "only numeric globals keep an update's changes");
   await updateBytes(agent, id, "lookUpdate");
   await updateBytes(agent, id, "change");
-  await look(CHANGED, "after more of them");
+  await look(CHANGED, "after more updates");
   await network.close();
   network = await startNetwork(t, { state });
   agent = await agentFor(network);
@@ -132,10 +132,10 @@ t.test("memory added by a query or a trapped message is gone afterwards", async 
   );
   const bytes = async (answer: Promise<Uint8Array>) => [...(await answer).subarray(0, 2)];
   for (let i = 0; i < 2; i++) t.same(await bytes(queryBytes(agent, id, "growQuery")), [2, 9]);
-  t.same(await bytes(updateBytes(agent, id, "size")), [1, 0], "after a query");
+  t.same(await bytes(updateBytes(agent, id, "size")), [1, 0], "memory added by a query is gone");
   await t.rejects(updateBytes(agent, id, "growAndTrap"), /unreachable/);
-  t.same(await bytes(updateBytes(agent, id, "size")), [1, 0], "after a trap");
-  t.same(await bytes(updateBytes(agent, id, "grow")), [2, 0], "what is added is zero");
+  t.same(await bytes(updateBytes(agent, id, "size")), [1, 0], "memory added by a trapped update is gone");
+  t.same(await bytes(updateBytes(agent, id, "grow")), [2, 0], "added memory is zero");
   t.same(await bytes(queryBytes(agent, id, "growQuery")), [3, 9]);
-  t.same(await bytes(updateBytes(agent, id, "size")), [2, 0], "what an update has added stays");
+  t.same(await bytes(updateBytes(agent, id, "size")), [2, 0], "memory added by an update stays");
 });

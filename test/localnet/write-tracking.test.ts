@@ -212,11 +212,11 @@ t.test("the memory has the size that the module is told, and grows from there", 
     t.equal(actual(), 4);
     believe(exports, 2);
     t.equal(call("size"), 2);
-    t.equal(call("grow"), 2, "two of the three are there");
+    t.equal(call("grow"), 2, "two of the three pages exist already");
     t.equal(call("size"), 5);
     t.equal(actual(), 5);
     believe(exports, 1);
-    t.equal(call("grow"), 1, "all are there");
+    t.equal(call("grow"), 1, "all three pages exist already");
     t.equal(call("size"), 4);
     t.equal(actual(), 5);
     t.equal(call("growTooMuch"), -1);

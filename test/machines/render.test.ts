@@ -158,7 +158,7 @@ t.test("rendering stops at limits of memory and size", async (t) => {
 
 t.test("the name of a template gives the paths of its files", async (t) => {
   t.same(made(one("x", "{{ rack }}/{{ name }}.cfg"), [machine({ rack: 7 })]), { "7/web-1.cfg": "x" });
-  t.same(made(one("x", "{% if efi %}{{ name }}{% endif %}"), [machine()]), {}, "an empty name is not a file");
+  t.same(made(one("x", "{% if efi %}{{ name }}{% endif %}"), [machine()]), {}, "an empty name makes no file");
   t.same(made(one("x", "d/{% if efi %}{{ name }}{% endif %}"), [machine()]), {});
   for (const [path, problem] of [
     ["../x", "the path has a component . or .."],

@@ -63,9 +63,9 @@ t.test("names that suggest a secret", async (t) => {
   ])
     t.equal(secretIn(name, "hunter2"), "a password or key, by its name", name);
   t.ok(secretIn("password", 1234));
-  t.ok(secretIn("users", [{ name: "bob", password: "hunter2" }]), "in a list of maps");
+  t.ok(secretIn("users", [{ name: "bob", password: "hunter2" }]), "a secret in a list of maps");
   t.ok(secretIn("passwords", { bob: [`$6$${"salt"}$${LETTERS}`] }));
-  t.ok(secretIn("tokens", ["hunter2"]), "of a list itself");
+  t.ok(secretIn("tokens", ["hunter2"]), "a secret in a list");
 });
 
 t.test("values and texts that are not secrets", async (t) => {

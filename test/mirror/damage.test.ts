@@ -75,7 +75,7 @@ t.test("without --check, damaged chunks are found by their sizes", async (t) => 
   t.match(
     await mirrored(),
     { damaged: 4, fetchedChunks: 5 },
-    "a link is none, though what it leads to is right",
+    "a symbolic link counts as damaged, even if its target is right",
   );
   t.same(await wrongChunks(), hidden);
   const mirrors = new Mirrors([`file://${directory}`], { only: false, maxStale: 0 });
@@ -84,7 +84,7 @@ t.test("without --check, damaged chunks are found by their sizes", async (t) => 
     const tree = await openTree(address, await proveRelease(address, reader), reader);
     const chunk = tree.chunks.find((one) => hexOf(one.sha256!) === name)!;
     const bytes = await reader.chunk({ sha256: chunk.sha256!, size: chunk.size });
-    t.equal(hexOf(sha256(bytes)), name, "whoever reads asks the next one");
+    t.equal(hexOf(sha256(bytes)), name, "the reader gets the damaged chunk from the network");
   }
   t.match(mirrors.health(), [{ aside: { why: /arrived with other bytes/ } }]);
 });
@@ -94,7 +94,7 @@ t.test("with --check, damaged chunks are found by their contents", async (t) => 
   t.same(await wrongChunks(), []);
   t.match(await mirrored({ check: true }), { damaged: 0, fetchedChunks: 0 });
   await writeFile(join(chunks, manifest[0]!), Buffer.alloc(10));
-  t.match(await mirrored(), { damaged: 1, fetchedChunks: 1 }, "what lists the files is always verified");
+  t.match(await mirrored(), { damaged: 1, fetchedChunks: 1 }, "the manifest is always verified");
   await damage();
   t.match(await mirrored({ check: true }), { damaged: 6, fetchedChunks: 7 });
   t.same(await wrongChunks(), []);
@@ -111,7 +111,11 @@ t.test("symbolic links in place of a mirror's directories are refused", async (t
   }
   await rm(other, { recursive: true });
   await symlink(directory, other);
-  t.match(await mirrored({}, other), { fetchedChunks: 0 }, "the mirror itself may be elsewhere");
+  t.match(
+    await mirrored({}, other),
+    { fetchedChunks: 0 },
+    "the mirror's own directory may be a symbolic link",
+  );
 });
 
 t.test("a second process at the same mirror is refused", async (t) => {
@@ -154,7 +158,7 @@ t.test("a copy of a mirror that has the newest release, but not yet the rest", a
   const early = proveRelease(address, alone);
   await t.rejects(early, { name: "Error", message: /^no mirror has the headers below release 5: / });
   const proven = await proveRelease(address, both);
-  t.equal((await openTree(address, proven, both)).files, 8, "what is missing comes from the network");
+  t.equal((await openTree(address, proven, both)).files, 8, "missing chunks come from the network");
   await cp(...at("headers"), { recursive: true });
   const before = await proveRelease(address, alone);
   t.equal(before.header.number, 5);
@@ -162,7 +166,7 @@ t.test("a copy of a mirror that has the newest release, but not yet the rest", a
     message: /^no mirror has chunk \w+ of the manifest: /,
   });
   const third = await proveRelease({ ...address, release: 3 }, alone);
-  t.equal((await openTree(address, third, alone)).files, 8, "the release before is there");
+  t.equal((await openTree(address, third, alone)).files, 8, "the earlier release can still be read");
   await cp(...at("chunk"), { recursive: true });
   t.equal((await openTree(address, before, alone)).files, 8);
 });
@@ -180,6 +184,6 @@ t.test("directories with the names of the mirror's files are replaced", async (t
   }
   await mkdir(join(chunks, `${other}.${"0".repeat(16)}.new`, "more"), { recursive: true });
   t.match(await mirrored({ prune: true }), { damaged: 1 });
-  t.same(await wrongChunks(), [], "what is not of the release is removed");
+  t.same(await wrongChunks(), [], "only intact chunks are left");
   t.ok((await stat(page!)).isFile());
 });

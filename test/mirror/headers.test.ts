@@ -88,17 +88,25 @@ t.test("a first run", async (t) => {
 
 t.test("later runs request only what is new", async (t) => {
   const asked = await mirrored(2410);
-  t.equal(asked.length, 4, "a page each, and one to see that it follows what was accepted");
+  t.equal(
+    asked.length,
+    4,
+    "one request for each of three pages, and one to check the chain to the accepted release",
+  );
   t.ok(
     asked.every(([, count]) => count <= 10),
     `${asked.join(" ")}`,
   );
-  t.same(await pages(), [2409, 2399, 1409, 1399, 409, 399], "and somebody may be reading those from before");
+  t.same(
+    await pages(),
+    [2409, 2399, 1409, 1399, 409, 399],
+    "the previous run's pages stay for readers that are still using them",
+  );
   t.same(await walked(2410), below(2410));
   await mirrored(RELEASES);
-  t.same(await pages(), [2499, 2409, 1499, 1409, 499, 409], "older ones are gone");
+  t.same(await pages(), [2499, 2409, 1499, 1409, 499, 409], "pages from before the previous run are gone");
   t.same(await walked(RELEASES), below(RELEASES));
-  t.same(await mirrored(RELEASES), [], "nothing is new");
+  t.same(await mirrored(RELEASES), [], "nothing is requested when nothing is new");
 });
 
 t.test("a mirror does not go back to an older release", async (t) => {

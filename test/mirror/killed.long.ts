@@ -82,9 +82,9 @@ syncBuiltinESMExports();
     t.equal(
       next.fetchedChunks,
       WHOLE - arrived,
-      `killed at ${at}, with release ${newest}: ${arrived} had arrived`,
+      `killed at rename ${at}, with release ${newest}: ${arrived} chunks are not fetched again`,
     );
     t.equal(await readAlone(at), 2);
   }
-  t.equal(killed, 7, "what this host accepts, the manifest, three chunks, the headers, the release");
+  t.equal(killed, 7, "seven renames: accepted release, manifest, three chunks, headers and the release");
 });

@@ -54,8 +54,8 @@ t.test("a first run", async (t) => {
   t.equal(await hasWholeChunks(), said.chunks);
   const head = await c.source().restore(await readFile(inside("release")));
   t.equal(head.hash.toString("hex"), said.header);
-  t.same(await readdir(inside("headers")), [], "release 1 has no parent");
-  t.equal((await stat(inside("release"))).mode & 0o777, 0o644, "a web server may read it");
+  t.same(await readdir(inside("headers")), [], "release 1 has no parent, so there is no page of headers");
+  t.equal((await stat(inside("release"))).mode & 0o777, 0o644, "a web server can read the release file");
   t.match(await alone("verify", c.id, c.tree), { code: 0 });
 });
 
@@ -68,12 +68,16 @@ t.test("a second run fetches only what is new", async (t) => {
   const [page] = await readdir(inside("headers"));
   t.equal(page, "1");
   const headers = await c.source().headers(1, 1);
-  t.same(decodeHeaders(await readFile(inside("headers", "1"))), headers, "as the canister's method");
+  t.same(
+    decodeHeaders(await readFile(inside("headers", "1"))),
+    headers,
+    "the page holds the headers that the canister returns",
+  );
   t.match(await alone("cat", c.id, "pxelinux.0"), { code: 0, stdout: "loader\n" });
   t.match(
     await alone("ls", `${c.id}@1`),
     { code: 0, stdout: "large\npxelinux.0\n" },
-    "what was there before",
+    "release 1 can still be listed",
   );
 });
 
@@ -88,7 +92,7 @@ t.test("--prune", async (t) => {
   t.same(
     (await readdir(inside("headers"))).sort(),
     ["1", "2"],
-    "what a reader of the release before goes on with",
+    "the pages of headers that readers of the previous release need are kept",
   );
   t.match(await alone("verify", c.id, c.tree), { code: 0 });
   const old = await alone("cat", `${c.id}@1`, "pxelinux.0");
@@ -117,7 +121,7 @@ t.test("a killed run leaves the previous release, and the next run completes the
   c.proxy.hangUp();
   t.equal(killed.code, 128 + 9);
   const arrived = await hasWholeChunks();
-  t.ok(arrived > before, "the manifest's chunk at least");
+  t.ok(arrived > before, "at least the manifest's chunk has arrived");
   await writeFile(inside("chunk", `${"0".repeat(64)}.0011223344556677.new`), "half");
   const restored = await c.source().restore(await readFile(inside("release")));
   t.equal(restored.header.number, 3);
@@ -125,7 +129,11 @@ t.test("a killed run leaves the previous release, and the next run completes the
   const said = await mirror();
   t.match(said, { release: 4 });
   t.notOk((await readdir(inside("chunk"))).some((name) => name.endsWith(".new")));
-  t.equal(await hasWholeChunks(), arrived + said.fetchedChunks, "what had arrived is not fetched again");
+  t.equal(
+    await hasWholeChunks(),
+    arrived + said.fetchedChunks,
+    "chunks that had arrived are not fetched again",
+  );
   t.match(await alone("verify", c.id, c.tree), { code: 0 });
 });
 
@@ -167,7 +175,11 @@ t.test("a directory that is not a mirror of the canister is left alone", async (
 
   const disk = join(c.directory, "disk");
   await mkdir(join(disk, "lost+found"), { recursive: true });
-  t.match(await c.icfs(["mirror", c.id, disk]), { code: 0 }, "an empty disk is an empty directory");
+  t.match(
+    await c.icfs(["mirror", c.id, disk]),
+    { code: 0 },
+    "a directory with only lost+found counts as empty",
+  );
 
   const strange = join(c.directory, "strange");
   await mkdir(join(strange, ".icfs"), { recursive: true });
@@ -193,7 +205,11 @@ t.test("entries that systems and programs add to directories are ignored and kep
     await writeFile(join(stick, name), "");
   await mkdir(join(stick, ".icfs"));
   await writeFile(join(stick, ".icfs/.DS_Store"), "");
-  t.match(await c.icfs(["mirror", c.id, stick]), { code: 0 }, "as a stick comes from another system");
+  t.match(
+    await c.icfs(["mirror", c.id, stick]),
+    { code: 0 },
+    "a stick that another system has used is accepted",
+  );
   const there = ["lost+found", "mine", "Thumbs.db", "0000000001", ".~tmp~", ".release.kXr2bq", "notes.new"];
   for (const name of there) {
     await mkdir(join(stick, ".icfs", name), { recursive: true });
@@ -201,7 +217,11 @@ t.test("entries that systems and programs add to directories are ignored and kep
   }
   await mkdir(join(stick, ".icfs/channel"), { recursive: true });
   await writeFile(join(stick, ".icfs/channel/.DS_Store"), "");
-  t.match(await c.icfs(["mirror", c.id, stick, "--prune"]), { code: 0 }, "what is a mirror stays one");
+  t.match(
+    await c.icfs(["mirror", c.id, stick, "--prune"]),
+    { code: 0 },
+    "unknown entries in a mirror do not make later runs fail",
+  );
   for (const name of there) {
     t.ok((await stat(join(stick, ".icfs", name))).isDirectory(), name);
     t.ok((await stat(join(stick, ".icfs/chunk", name))).isDirectory(), name);
@@ -237,5 +257,5 @@ t.test("a failed run leaves nothing behind", async (t) => {
   t.equal(await stat(parent).catch(() => "none"), "none");
   await mkdir(join(parent, "mirror"), { recursive: true });
   t.match(await c.icfs(["mirror", `${c.id}@nobody`, join(parent, "mirror")]), { code: 1 });
-  t.same(await readdir(join(parent, "mirror")), [], "what was there stays");
+  t.same(await readdir(join(parent, "mirror")), [], "an existing directory stays, and stays empty");
 });

@@ -41,7 +41,7 @@ t.test("status, metrics and verify report each channel", async (t) => {
   const { mountpoint } = mount;
   const status = await mount.status();
   t.match(status, { hydrated: true, cache: { chunksVerified: Number } });
-  t.ok(status.cache.bytesVerified < 2 * large.length, "what they have in common is fetched once");
+  t.ok(status.cache.bytesVerified < 2 * large.length, "chunks that channels share are fetched once");
   const { stdout } = await c.icfs(["status", mountpoint]);
   t.match(stdout, new RegExp(`^ {2}channels +2 of ${c.id}$`, "m"));
   for (const [channel, release] of [
@@ -84,7 +84,7 @@ t.test("chunks come from mirrors", async (t) => {
   const mount = await c.mount("--all-channels", ...options);
   t.equal(await names(mount.mountpoint), "canary\nstable\n");
   const { mirrors } = await mount.status();
-  t.ok(mirrors[0]!.bytes > large.length, "what stable has");
+  t.ok(mirrors[0]!.bytes > large.length, "the mirror supplies the chunks of stable");
   t.equal(mirrors[0]!.wrong, 0);
   await mount.umount();
 });
@@ -114,7 +114,11 @@ t.test("mount(8) mounts all channels from fstab", async (t) => {
   await writeFstab(c.directory, `${c.id} ${path} icfs ${options},all-channels 0 0`);
   t.match(await within("mount", path), { code: 0, stdout: "", stderr: "" });
   t.equal((await within("ls", path)).stdout, "stable\n");
-  t.match(await within("mount", "-a"), { code: 0 }, "which finds it mounted");
+  t.match(
+    await within("mount", "-a"),
+    { code: 0 },
+    "`mount -a` succeeds when the file system is already mounted",
+  );
   t.match(await within("umount", path), { code: 0 });
   const named = await within("mount", "-t", "icfs", "-o", `${options},all-channels`, `${c.id}@stable`, path);
   t.match(named, {

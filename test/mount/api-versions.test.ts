@@ -37,12 +37,12 @@ t.test("a mount follows its canister when the gateway changes its API versions",
     await c.publish({ file: `release ${release}\n`, unread: `of release ${release}\n` });
     await eventually(`release ${release} is live`, async () => (await status()).release === release);
     t.match(await sh("cat", at("file")), { code: 0, stdout: `release ${release}\n` }, gateway);
-    t.ok(answered[gateway] > before[gateway], `by the versions that a gateway that is ${gateway} has`);
-    t.ok(answered.refused > before.refused, "those that it had before were asked for first");
+    t.ok(answered[gateway] > before[gateway], `requests are answered at the ${gateway} endpoints`);
+    t.ok(answered.refused > before.refused, "the endpoints used before are tried first");
     const { refused } = answered;
     const asked = answered[gateway];
     await eventually("it looks for the next release", async () => answered[gateway] > asked + 3);
-    t.ok(answered.refused <= refused + 1, "once: what answers is remembered");
+    t.ok(answered.refused <= refused + 1, "the endpoints that answer are remembered");
   }
   t.match((await status()).cache, { failures: 0 }, "no read has failed meanwhile");
 });

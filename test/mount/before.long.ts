@@ -58,7 +58,7 @@ t.test("a mount by an earlier version survives the canister's upgrade and follow
   t.match(
     JSON.parse(status.stdout),
     { version, url: `http://${id}.localhost:${new URL(c.url).port}/` },
-    "it is the canister of now",
+    "the upgraded canister reports this version and its URL",
   );
   // Features that the old program does not know.
   t.match(await c.icfs(["promote", id, "1", "stable"]), { code: 0 });

@@ -164,11 +164,11 @@ t.test("each directory follows its channel, forwards and back, with one request 
   t.match(
     metrics,
     /^icfs_opens_total\{canister="[^"]+",mountpoint="\/srv\/tftp"\} 2$/m,
-    "of the whole mount",
+    "opens are counted for the whole mount",
   );
   await mount.hydrated;
   t.match(mount.status(), { hydrated: true, hydration: { files: 4, filesDone: 4 }, readers: { opens: 2 } });
-  t.equal(canister.asked.chunks, 3, "what they have in common is fetched once");
+  t.equal(canister.asked.chunks, 3, "chunks that the channels share are fetched once");
 
   const old = open(root, inodeOf("stable/version"));
   root.retain(inodeOf("stable/version"));
@@ -182,10 +182,14 @@ t.test("each directory follows its channel, forwards and back, with one request 
   canister.promote("stable", 2);
   await looked();
   await shows({ canary: 2, stable: 2 });
-  t.equal(canister.asked.manifests, manifests, "it has the tree that is here");
+  t.equal(
+    canister.asked.manifests,
+    manifests,
+    "a release that another channel already serves needs no new manifest",
+  );
   t.equal(inodeOf("stable/same"), same);
   t.not(inodeOf("canary/same"), same);
-  t.equal(await read(old), versionOf(1), "what is open stays what it was");
+  t.equal(await read(old), versionOf(1), "a file opened earlier keeps its old content");
   t.equal(canister.asked.heads, 4);
   t.same(
     logged.filter((line) => /^(warn|error)/.test(line)),
@@ -230,7 +234,7 @@ t.test("a new channel appears, and a deleted one disappears once nobody has a fi
   await looked();
   for (let i = 0; i < 5; i++) await sleep(20);
   await looked();
-  t.same(names(), ["beta", "canary", "stable"], "somebody boots from it");
+  t.same(names(), ["beta", "canary", "stable"], "a deleted channel stays while one of its files is open");
   const canary = { channel: "canary", release: 2, problem: undefined };
   t.match(mount.status().channels, [{ channelDeleted: undefined }, { ...canary, channelDeleted: true }, {}]);
   canister.promote("canary", 1);
@@ -238,7 +242,11 @@ t.test("a new channel appears, and a deleted one disappears once nobody has a fi
   t.match(mount.status().channels![1], { channelDeleted: undefined });
   root.release(handle);
   await shows({ beta: 3, canary: 1, stable: 1 });
-  t.equal(inodeOf("canary"), directory, "it never went");
+  t.equal(
+    inodeOf("canary"),
+    directory,
+    "the directory of a channel that returns in time keeps its inode number",
+  );
 
   const other = open(root, inodeOf("canary/version"));
   root.release(other);
@@ -249,9 +257,13 @@ t.test("a new channel appears, and a deleted one disappears once nobody has a fi
   await shows({ beta: 3, stable: 1 });
   await until("it is said", () => logged.at(-1) === "info channel canary was deleted: its directory is gone");
   t.throws(() => inodeOf("canary"), /ENOENT/);
-  t.same(root.readdir(directory), [], "who works in it sees nothing");
+  t.same(root.readdir(directory), [], "the deleted channel's directory is empty");
   const late = open(root, last);
-  t.equal(await read(late), versionOf(1), "who has it still can read it");
+  t.equal(
+    await read(late),
+    versionOf(1),
+    "a file of the deleted channel that is still referenced can be read",
+  );
   root.release(late);
   canister.promote("canary", 2);
   await looked();

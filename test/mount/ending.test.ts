@@ -132,7 +132,7 @@ t.test("unmount with other mounts inside or on top", async (t) => {
   t.same(
     inside.map((one) => one.mountpoint),
     [local, `${local}/er`],
-    "it says what went with it",
+    "a lazy unmount returns the mounts that were inside",
   );
   t.equal(await mountedAt(local), undefined);
   t.equal(await served.ended, 0);

@@ -43,7 +43,11 @@ test("mounts serve what they have, and report why they cannot fetch more", async
   t.match(metrics, /^icfs_hydrated\{.*\} 1$/m);
 
   t.match((await sh("cat", partly.at("large"))).stderr, /Input\/output error/);
-  t.match((await sh("cat", partly.at("absent"))).stderr, /No such file/, "names are there");
+  t.match(
+    (await sh("cat", partly.at("absent"))).stderr,
+    /No such file/,
+    "a name that does not exist gives ENOENT",
+  );
   t.match(await partly.log(), new RegExp(`chunk [0-9a-f]{16}: .*${FROZEN.source}`));
   // The last of several requests may still be under way when the time is over.
   const message = new RegExp(`^large: .*(${FROZEN.source}|no answer within the read timeout)`);
@@ -72,7 +76,7 @@ test("commands report that the canister is out of cycles", async (t) => {
   const said = Object.entries(commands).map(async ([name, args]) => {
     const result = await c.icfs([name, ...args]);
     t.match(result, { code: 1, stderr: FROZEN }, name);
-    t.match(result, { stderr: TOP_UP }, `${name}, and what to do`);
+    t.match(result, { stderr: TOP_UP }, `${name} says how to top up the canister`);
   });
   const doctor = c.icfs(["doctor", c.id]);
   await Promise.all(said);

@@ -73,14 +73,14 @@ t.test("mount -a twice, mount DIR, remount, umount DIR", async (t) => {
   t.same(
     (await readMounts()).filter(({ mountpoint: at }) => at.startsWith(directory)),
     [],
-    "in the namespace only",
+    "nothing is mounted outside the namespace",
   );
 
   t.same(await within("mount", "-a", "-T", file), silent, "again");
   t.equal((await found()).length, 2, "nothing is mounted twice");
   t.same(await within("mount", "-T", file, "-o", "remount", a), silent);
   t.same(await within("mount", "-o", "remount,ro", a), silent);
-  t.equal((await found()).length, 2, "nor by remount");
+  t.equal((await found()).length, 2, "a remount adds no mount");
   t.match(await within("mount", "-o", "remount,rw", a), { code: 1, stderr: /say ro instead of rw/ });
   t.ok(await isTree(a));
 
@@ -89,7 +89,7 @@ t.test("mount -a twice, mount DIR, remount, umount DIR", async (t) => {
   t.ok(await isTree(later));
   for (const path of [a, b, later]) await umount(t, path);
   t.same(await found(), []);
-  t.same(await within("mount", "-T", file, a), silent, "and again after umount");
+  t.same(await within("mount", "-T", file, a), silent, "the directory can be mounted again after umount");
   await umount(t, a);
 });
 
@@ -108,7 +108,7 @@ t.test("a user's own mount with the option `user`", async (t) => {
   };
   t.same(await as(NOBODY, "mount", path), silent);
   t.match(await as(NOBODY, "cat", join(path, "pxelinux.0")), { code: 0, stdout: "loader\n" });
-  t.not((await as(ANOTHER, "umount", path)).code, 0, "not another's to take away");
+  t.not((await as(ANOTHER, "umount", path)).code, 0, "another user cannot unmount it");
   t.same(await as(NOBODY, "umount", path), silent);
   t.same(await found(), []);
   await eventually("its daemon has ended", () => daemonOf(path).length === 0);
@@ -130,7 +130,7 @@ t.test("mirrors are used in their order, without the network", async (t) => {
   const [status] = JSON.parse(stdout);
   t.match(status, { mirrorOnly: true, mirrors: [{ url: "file:///nowhere" }, { url }, { url: /:9$/ }] });
   t.ok(status.mirrors[1].chunks > 0);
-  t.equal(proxy.refused, refused, "nobody asks the network");
+  t.equal(proxy.refused, refused, "no request goes to the network");
   proxy.down = false;
   await umount(t, path);
   const wrong = await fstab(`${id} ${path} icfs ro,mirror=ftp://x/,${NETWORK} 0 0`);
@@ -178,9 +178,13 @@ t.test("a mount loads nothing from the environment of mount(8)'s caller", async 
   const file = await fstab(`${id} ${path} icfs ro,noauto,${NETWORK} 0 0`);
   t.same(await within("env", ...(await hostile(at)), "mount", "-T", file, path), silent);
   t.ok(await isTree(path));
-  t.same((await readdir(at)).sort(), ["evil.c", "evil.cjs", "evil.so"], "nothing was loaded, or written");
+  t.same(
+    (await readdir(at)).sort(),
+    ["evil.c", "evil.cjs", "evil.so"],
+    "nothing is loaded or written because of the caller's environment",
+  );
   const { stdout } = await within("stat", "-c", "%u %a", join(path, "pxelinux.0"));
-  t.equal(stdout, "0 444\n", "and fstab says how it is mounted");
+  t.equal(stdout, "0 444\n", "the environment changes neither the owner nor the mode");
   await umount(t, path);
 });
 
@@ -219,7 +223,11 @@ t.test("mount -t icfs is read-only by default, refuses rw, and returns mount's o
   });
   await umount(t, path);
   t.same(await mount("-f", "-t", "icfs", id, path, "-o", NETWORK), silent, "-f");
-  t.same(await mount("-t", "icfs", id, path, "-o", `exec,noexec,${NETWORK}`), silent, "the last one counts");
+  t.same(
+    await mount("-t", "icfs", id, path, "-o", `exec,noexec,${NETWORK}`),
+    silent,
+    "the last of two opposite options counts",
+  );
   t.match(await mount("-o", "remount,exec", path), { code: 1, stderr: /say noexec instead of exec/ });
   await umount(t, path);
 
@@ -274,7 +282,11 @@ t.test("a mount with a cold cache waits for a network that arrives later", async
   await eventually("it has tried again", async () => (await triedAgain()) >= before + 3);
   t.same(await found(), []);
   proxy.down = false;
-  t.same(await mounting, { ...silent, stderr: waits("60 s") }, "one line, however often it tries");
+  t.same(
+    await mounting,
+    { ...silent, stderr: waits("60 s") },
+    "waiting is reported once, however many attempts are made",
+  );
   t.ok(await isTree(path));
   await umount(t, path);
 
@@ -282,14 +294,18 @@ t.test("a mount with a cold cache waits for a network that arrives later", async
   const patience = await triedAgain();
   const said = await within("mount", "-T", await line("1"), path);
   t.match(said, { code: 0, stderr: /serves what was kept on this host/ });
-  t.equal(await triedAgain(), patience, "nobody waits for what is here");
+  t.equal(await triedAgain(), patience, "a cached release is mounted without another attempt");
   t.ok(await isTree(path));
   const colder = `retry=1,cache-dir=${join(directory, "colder")},${NETWORK}`;
   t.match(await within("mount", "-t", "icfs", id, path, "-o", colder), {
     code: 32,
     stderr: /already mounted at/,
   });
-  t.equal(await triedAgain(), patience, "nor for what cannot be");
+  t.equal(
+    await triedAgain(),
+    patience,
+    "a mountpoint that is already in use is refused without another attempt",
+  );
   await umount(t, path);
 });
 
@@ -310,7 +326,7 @@ t.test("mount(8) by hand on an automount, where anybody who opens the directory 
 
   const asked = await within(BIN, "doctor", path, "--network", proxy.url, "--root-key", keyFile);
   t.match(asked.stdout, new RegExp(`^warn +mount: nothing is mounted at ${path} yet: an automount`, "m"));
-  t.same(await types(), ["autofs", ""], "the doctor changes nothing");
+  t.same(await types(), ["autofs", ""], "the doctor does not trigger the automount");
   t.same(await within("mount", "-T", file, path), silent);
   t.same(await types(), ["autofs", "fuse.icfs", ""]);
   t.ok(await isTree(path));

@@ -146,7 +146,7 @@ for path in sys.argv[1:]:
   t.match(
     await attributes(lists.at),
     { code: 0, stdout: "True\nTrue\n" },
-    "with --list-xattrs they are, and can be read",
+    "--list-xattrs lists the attributes, and they can be read",
   );
   await lists.umount();
 
@@ -241,7 +241,7 @@ test("a file larger than the memory, with and without a disk", async (t, { cache
       "-c",
       `tail -c +4500001 '${mounted.at("sizes/5000003")}' | head -c 1000 | sha256sum`,
     );
-    t.equal(tail.stdout.split(" ")[0], sha256(expected), "from the middle");
+    t.equal(tail.stdout.split(" ")[0], sha256(expected), "a range from the middle of the file is correct");
     await mounted.umount();
   }
 });
@@ -274,7 +274,7 @@ testTrust(
     }
     const damaged = await c.mount(...options, "--cache-dir", kept);
     t.ok(await c.same(damaged.mountpoint), "every chunk on disk was damaged");
-    t.ok((await damaged.status()).disk!.corrupt > 0, "which was noticed");
+    t.ok((await damaged.status()).disk!.corrupt > 0, "the damage is counted in the status");
     await damaged.umount();
   },
 );
@@ -334,7 +334,7 @@ test("an open file is read to its end unchanged, whatever a new release changes"
   });
   await eventually("the change is live", () => c.same(mounted.mountpoint));
   for (const [i, [name, content]] of [...before].entries()) {
-    t.equal(await held[i]!.rest(), sha256(content), `${name} as it was`);
+    t.equal(await held[i]!.rest(), sha256(content), `${name} keeps its old content`);
     await held[i]!.close();
   }
   await mounted.umount();

@@ -50,9 +50,9 @@ t.test(`${MOUNTS} mounts, ${MOUNTPOINTS} at a time`, async (t) => {
   t.equal(late.mounts, MOUNTS);
   t.ok(
     late.descriptors <= early.descriptors + FEW,
-    `${early.descriptors} descriptors, and ${late.descriptors}`,
+    `${early.descriptors} descriptors before, ${late.descriptors} after`,
   );
-  t.ok(late.threads <= early.threads + FEW, `${early.threads} threads, and ${late.threads}`);
+  t.ok(late.threads <= early.threads + FEW, `${early.threads} threads before, ${late.threads} after`);
   t.ok(
     late.memoryMiB <= early.memoryMiB + MOST_GROWTH_MIB,
     `${early.memoryMiB} MiB before, ${late.memoryMiB} after`,

@@ -111,7 +111,7 @@ t.test("a tree of 1 GiB is read from end to end", { timeout: 2 * LONGEST_MS }, a
         t.equal(Number(bytes), LARGE.files * LARGE.mebibytes * MIB);
       });
       t.comment(`MiB: ${JSON.stringify(memory)}`);
-      t.ok(memory.peak < MOST_RSS_MIB, `${memory.peak} MiB at most is less than ${MOST_RSS_MIB}`);
+      t.ok(memory.peak < MOST_RSS_MIB, `a peak of ${memory.peak} MiB is less than ${MOST_RSS_MIB}`);
       await checkHashes(t, mounted, hashes, [0, LARGE.files - 1]);
     });
   }
@@ -129,13 +129,16 @@ t.test("a tree of 100,000 entries is listed, and some files are read", { timeout
       ...shape.units.flat().map(({ path, size }) => `f ${size} ${path}`),
     ];
     // t.equal would print a difference of megabytes.
-    t.ok(sorted(found.trimEnd().split("\n")) === sorted(expected), "each entry, and nothing else");
+    t.ok(
+      sorted(found.trimEnd().split("\n")) === sorted(expected),
+      "every entry is listed with its kind and size, and nothing else",
+    );
     const listed = await sh("ls", "-lU", join(mountpoint, shape.directories[7]!));
     t.equal(listed.trimEnd().split("\n").length, 1 + SMALL.filesEach);
     await checkHashes(t, mounted, hashesOf(shape), [0, 20_017, SMALL.directories * SMALL.filesEach - 1]);
   });
   t.comment(`MiB: ${JSON.stringify(memory)}`);
-  t.ok(memory.peak < MOST_RSS_FULL_TREE_MIB, `${memory.peak} MiB at most`);
+  t.ok(memory.peak < MOST_RSS_FULL_TREE_MIB, `a peak of ${memory.peak} MiB`);
 });
 
 function sorted(lines: readonly string[]): string {

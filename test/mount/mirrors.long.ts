@@ -100,7 +100,11 @@ t.test("with --mirror-only no command asks the network", async (t) => {
     stdout: /is the same\nmirror file:.* chunks, /,
   });
   const served = await c.icfs(["verify", mount.mountpoint]);
-  t.match(served, { code: 0, stdout: /is the same\nmirror file:.* chunks, / }, "by the mount's own mirrors");
+  t.match(
+    served,
+    { code: 0, stdout: /is the same\nmirror file:.* chunks, / },
+    "verify on a mountpoint uses the mount's own mirrors",
+  );
   const { stdout } = await c.icfs(["status", mount.mountpoint]);
   t.match(stdout, /^ {2}network +http:\S+ never asked \(--mirror-only\); of the mirrors: /m);
   await mount.umount();
@@ -202,7 +206,7 @@ t.test("mirrors that are down, silent or rate-limiting do not make reads miss de
   t.ok(silent!.late > 0 && silent!.chunks === 0, JSON.stringify(silent));
   t.match(limits, { chunks: 0 });
   t.ok(limits!.limited > 0);
-  t.ok(queries > 6, "the network brings it all");
+  t.ok(queries > 6, "chunks come from the network instead");
   const { fromNetwork } = await mount.status();
   t.ok(fromNetwork!.chunks >= 7 && fromNetwork!.bytes > 6 * MiB, JSON.stringify(fromNetwork));
   t.match(
@@ -289,5 +293,5 @@ t.test("only icfs canisters have mirrors", async (t) => {
     code: 1,
     stderr: /mirrors are for icfs canisters/,
   });
-  t.notOk(existsSync(mirrored), "nothing is left");
+  t.notOk(existsSync(mirrored), "a refused mirror leaves no directory behind");
 });

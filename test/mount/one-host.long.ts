@@ -88,12 +88,12 @@ t.test("when a fetching mount is killed, the waiting mount fetches the chunk", a
   await eventually("the first fetches it", () => counts.size > before);
   const second = sh("cmp", join(c.tree, name), mounts[1]!.at(name));
   const claimed = await readdir(join(cache, "fetching"));
-  t.ok(claimed.length > 0, "which the other can see");
+  t.ok(claimed.length > 0, "the cache shows the other mount that a fetch is under way");
   silent = false;
   const { pid } = await mounts[0]!.status();
   process.kill(pid, "SIGKILL");
   t.not((await first).code, 0);
-  t.equal((await second).code, 0, "the other fetches it");
+  t.equal((await second).code, 0, "the other mount fetches the chunk");
   t.equal(await reads(c, mounts[1]!), "");
   t.same(await readdir(join(cache, "fetching")), []);
   await mounts[1]!.umount();

@@ -25,12 +25,20 @@ t.test("without a disk cache, an open file stays readable in a memory too small 
   t.match(
     await readAll("other-0"),
     { code: 1, stderr: /Input\/output error/ },
-    "no room for two that are open",
+    "there is no room for a second open file",
   );
-  t.match(await readAll("larger"), { code: 1, stderr: /Input\/output error/ }, "nor ever for this one");
+  t.match(
+    await readAll("larger"),
+    { code: 1, stderr: /Input\/output error/ },
+    "a file larger than the memory cannot be read at all",
+  );
   t.match((await mounted.status()).lastError?.message, /larger than the cache has room for/);
   c.proxy.down = true;
-  t.equal(await holder.rest(), createHash("sha256").update(wanted).digest("hex"), "what is open is here");
+  t.equal(
+    await holder.rest(),
+    createHash("sha256").update(wanted).digest("hex"),
+    "the open file is read without the network",
+  );
   c.proxy.down = false;
   await holder.close();
   await eventually("it is closed", async () => (await mounted.status()).openFiles === 0);

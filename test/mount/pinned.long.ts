@@ -138,7 +138,11 @@ t.test("an older release", async (t) => {
         /^icfs: release 1 of \S+ is not held any more: .*`icfs releases \S+`.*`icfs keep \S+ NUMBER`/,
       );
     }
-    t.match(await icfs(["cat", `${id}@2`, "new"]), { code: 0, stdout: "new\n" }, "the kept one is there");
+    t.match(
+      await icfs(["cat", `${id}@2`, "new"]),
+      { code: 0, stdout: "new\n" },
+      "the release marked as kept can still be read",
+    );
     t.match(await icfs(["cat", id, "d/file"]), { code: 0, stdout: "third\n" });
   });
 });

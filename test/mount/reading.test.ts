@@ -144,7 +144,11 @@ print(libc.listxattr(path, one, 1), errno.errorcode[ctypes.get_errno()])
 t.test("a whole file, from the mount and then from the page cache", async (t) => {
   const expected = sha256(pattern(5_000_003));
   t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], expected);
-  t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], expected, "from the page cache");
+  t.equal(
+    (await sh("sha256sum", at("big"))).stdout.split(" ")[0],
+    expected,
+    "a second read, from the page cache, gives the same content",
+  );
 });
 
 t.test("many readers at once", async (t) => {
@@ -163,7 +167,7 @@ t.test("an unreadable file gives an input/output error, and other files are unaf
   }
   t.match(served.stderr(), /TypeError: a bug in the file system/);
   t.equal(served.stderr().match(/TypeError/g)?.length, 1, "a bug is logged once");
-  t.notMatch(served.stderr(), /no network/, "an expected error is not a bug");
+  t.notMatch(served.stderr(), /no network/, "an expected error is not logged as a bug");
 });
 
 t.test("a file can be read after an earlier read has failed", async (t) => {
@@ -188,7 +192,7 @@ t.test("waiting readers do not hold up other readers", async (t) => {
   // Also the same file: a TFTP server opens a file that it is just sending to another client.
   t.equal((await sh("python3", "-c", "import os,sys; os.open(sys.argv[1], 0)", at("waiting/0"))).code, 0);
   t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], sha256(pattern(5_000_003)));
-  t.equal(waiting, 20, "all the while they wait");
+  t.equal(waiting, 20, "every slow reader is still waiting");
   served.process.kill("SIGUSR2");
   const expected = sha256(pattern(300_000));
   for (const { stdout } of await Promise.all(slow)) t.equal(stdout.split(" ")[0], expected);

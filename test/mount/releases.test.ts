@@ -27,7 +27,7 @@ t.test("chunks that a live mount needs are not cleared from the cache", async (t
   const cache = ["--cache-dir", `${c.directory}/pinned`];
   const { umount } = await c.mount("--ready", "hydrated", ...cache);
   const { pins, chunks } = JSON.parse((await c.icfs(["cache", "ls", "--json", ...cache])).stdout);
-  t.match(pins, [{ chunks }], "all of it is pinned");
+  t.match(pins, [{ chunks }], "every chunk is pinned");
   t.match(JSON.parse((await c.icfs(["cache", "clear", "--json", ...cache])).stdout), { chunks: 0 });
   await umount();
   t.match(JSON.parse((await c.icfs(["cache", "clear", "--json", ...cache])).stdout), { chunks });
@@ -42,11 +42,11 @@ t.test("a boot configuration's files are fetched before they are requested", asy
   });
   const { at, status } = await c.mount("--prefetch", "boot", "--max-cache-size", "0");
   const { cache } = await status();
-  t.equal(cache.chunksVerified, 0, "nothing before");
+  t.equal(cache.chunksVerified, 0, "nothing is fetched before the boot configuration is read");
   await sh("cat", at("pxelinux.cfg/default"));
   await eventually(
     "the kernel and the initrd are here",
     async () => (await status()).cache.bytesVerified >= 5 * MiB,
   );
-  t.ok((await status()).cache.bytesVerified < 7 * MiB, "and nothing else");
+  t.ok((await status()).cache.bytesVerified < 7 * MiB, "no other file is fetched");
 });

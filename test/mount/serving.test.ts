@@ -19,11 +19,11 @@ t.test("a mount serves only what it has, and fetches nothing for others", async 
   const chunk = `${url}/.icfs/chunk/${sha(large.subarray(0, MiB))}`;
   const { queries } = c.proxy;
   t.equal((await fetch(`${url}/.icfs/release`)).status, 200);
-  t.equal((await fetch(chunk)).status, 404, "not read yet");
+  t.equal((await fetch(chunk)).status, 404, "a chunk that was not read yet is not served");
   const notYet = await fetch(`${url}/large`);
   t.same([notYet.status, notYet.headers.get("retry-after")], [503, "10"]);
   t.match(await notYet.text(), /not all of this file is here yet/);
-  t.equal(c.proxy.queries, queries, "nothing is fetched for them");
+  t.equal(c.proxy.queries, queries, "requests to the mount's server fetch nothing");
   t.match(await sh("cmp", mount.at("large"), `${c.tree}/large`), { code: 0 });
   t.equal(sha(Buffer.from(await (await fetch(chunk)).arrayBuffer())), sha(large.subarray(0, MiB)));
   t.equal(sha(Buffer.from(await (await fetch(`${url}/large`)).arrayBuffer())), sha(large));

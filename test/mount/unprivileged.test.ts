@@ -86,13 +86,17 @@ t.test("a user who is not root", async (t) => {
 
   t.match(await mount(), { code: 0, stdout: /^mounted release 1 of / });
   t.match(await as(NOBODY, "diff", "-r", tree, mountpoint), { code: 0, stdout: "" });
-  t.match(await as(ANOTHER, "ls", mountpoint), { stderr: /Permission denied/ }, "nobody else reads it");
+  t.match(
+    await as(ANOTHER, "ls", mountpoint),
+    { stderr: /Permission denied/ },
+    "another user cannot read the mount",
+  );
   t.match(await as(NOBODY, "stat", "-c", "%u %g %a", mountpoint), { stdout: `${NOBODY} ${NOBODY} 555\n` });
   const status = await as(NOBODY, BIN, "status", mountpoint, "--json");
   t.match(JSON.parse(status.stdout), [{ release: 1, disk: { directory: join(home, ".cache/icfs") } }]);
   await umount();
   const { uid, mode } = await stat(join(home, ".cache/icfs/chunks"));
-  t.same([uid, mode & 0o777], [NOBODY, 0o700], "the cache is the user's, and private");
+  t.same([uid, mode & 0o777], [NOBODY, 0o700], "the cache belongs to the user and is private");
   t.equal((await stat(join(home, ".local/state/icfs/trust"))).uid, NOBODY);
   t.equal((await stat(join(home, ".local/state/icfs/icfs.log"))).uid, NOBODY);
 
@@ -112,5 +116,5 @@ t.test("a user who is not root", async (t) => {
     code: 1,
     stderr: /\/mnt cannot be used as a mountpoint by this user: it must be writable/,
   });
-  t.match(await root("grep", mountpoint, "/proc/mounts"), { stdout: "" }, "nothing is left");
+  t.match(await root("grep", mountpoint, "/proc/mounts"), { stdout: "" }, "no mount is left behind");
 });

@@ -72,7 +72,7 @@ t.test("an open file is held and pinned until it has been closed as often as ope
   t.strictSame([...cache.held], keys);
   t.strictSame([...cache.pinned.values()], [keys]);
   whole.closed(file);
-  t.strictSame([...cache.held], keys, "somebody has it open still");
+  t.strictSame([...cache.held], keys, "the chunks stay held while the file is still open once");
   whole.closed(file);
   t.strictSame([...cache.held], []);
   t.equal(cache.pinned.size, 0);
@@ -122,7 +122,7 @@ t.test("a file opened by many at once is fetched once, and each of its chunks is
   const files = new WholeFiles(counted, cache, HUNG);
   const openings = Array.from({ length: 20 }, () => files.opening(file, tree));
   await Promise.all(openings);
-  t.equal(asked, times * PIECES.length, "as often as one reader asks");
+  t.equal(asked, times * PIECES.length, "many readers ask for chunks only as often as one does");
   t.strictSame([...cache.pinned.values()], [tree.chunks.map(keyOf)]);
   for (const _ of openings) files.closed(file);
   t.strictSame([...cache.held], []);

@@ -16,7 +16,7 @@ t.test("every fault applies, and has tests", async (t) => {
     t.same(
       fault.tests.filter((test) => !existsSync(join(root, test))),
       [],
-      `${fault.name}: its tests`,
+      `${fault.name}: its tests exist`,
     );
   }
 });

@@ -49,19 +49,19 @@ t.test("the doctor's advice", async (t) => {
   await appendFile(join(root, file!), lines.map((line) => `${line}\n`).join(""));
   t.match(await loads(), { code: 0 });
   for (const line of lines) t.ok((await rules()).includes(line), line);
-  t.match(await apparmor.run(host), [{ level: "ok" }], "and the doctor is content");
+  t.match(await apparmor.run(host), [{ level: "ok" }], "the doctor reports ok once the rules are loaded");
 
   const documentation = await documented("MOUNT.md", "AppArmor");
-  t.ok(documentation.includes(command!), "as the documentation has it");
+  t.ok(documentation.includes(command!), "the documentation has the same command");
   await writeFile(join(root, file!), "");
   t.match(await debian.run(["sh", "-ec", documentation]), { code: 0 });
   for (const line of lines) t.ok((await rules()).includes(line), line);
 
   const [, rule] = /^`(\/usr\/libexec\/icfs\/dnsmasq-ledger \w+,)`/m.exec(await readFile(MOUNT, "utf8"))!;
   await appendFile(join(root, file!), `${rule}\n`);
-  t.match(await loads(), { code: 0 }, "the rule for the boot ledger");
+  t.match(await loads(), { code: 0 }, "the profile loads with the boot ledger's rule");
   t.ok((await rules()).includes(rule!), `${rule}`);
 
   await appendFile(join(root, file!), "not a rule\n");
-  t.not((await loads()).code, 0, "the parser reads that file");
+  t.not((await loads()).code, 0, "the parser reads that file: a bad line makes it fail");
 });

@@ -26,7 +26,7 @@ t.test("all artifacts exist, with their hashes", async (t) => {
   await run("sh", ["-c", 'cd "$0" && sha256sum --check --strict SHA256SUMS', RELEASE]);
   t.ok(
     (await readFile(join(RELEASE, "icfs.wasm"))).equals(await readFile(join(ROOT, "build/icfs.wasm"))),
-    "the Wasm that the tests install",
+    "icfs.wasm is the module that the tests install",
   );
 });
 

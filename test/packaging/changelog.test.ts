@@ -37,7 +37,7 @@ A word on it.
 
 t.test("CHANGELOG.md has the documented form and contains this version", async (t) => {
   const sections = sectionsOf(await readFile(new URL("CHANGELOG.md", ROOT), "utf8"));
-  t.equal(sections[0]?.version, undefined, "what is not released comes first");
+  t.equal(sections[0]?.version, undefined, "the first section is for unreleased changes");
   const { version } = JSON.parse(await readFile(new URL("package.json", ROOT), "utf8"));
   t.match(sections[1], { version, date: /^\d{4}-\d\d-\d\d$/ });
   for (const { text } of sections) {

@@ -90,11 +90,11 @@ t.test("the package installs with its dependencies", async (t) => {
   ]) {
     t.ok(owned.split("\n").includes(`/usr/${path}`), path);
   }
-  t.same(await debian.run(["dpkg", "--verify", "icfs"]), silent, "every file is as it was packed");
+  t.same(await debian.run(["dpkg", "--verify", "icfs"]), silent, "every installed file is as packed");
   t.match(
     await debian.run(["dpkg-query", "--show", `--showformat=\${Conffiles}`, "icfs"]),
     { stdout: /^ \/etc\/logrotate\.d\/icfs [0-9a-f]{32}$/m },
-    "what a host changes in it is kept",
+    "the logrotate file is a conffile, so that a host's changes are kept",
   );
   await writeFile(join(root, "etc/icfs/root.key"), c.rootKey);
 });
@@ -105,8 +105,8 @@ t.test("code compiled for root is kept only where nobody else can write", async 
   const home = { HOME: "/tmp/home", XDG_CACHE_HOME: "/tmp/home/cache" };
   const version = ["/usr/bin/icfs", "--version"];
   t.match(await debian.run(version, home), { code: 0 });
-  t.same(await readdir(join(root, "tmp")), [], "root's is not in a home");
-  t.ok((await readdir(compiled)).length > 0, "but where only root writes");
+  t.same(await readdir(join(root, "tmp")), [], "root's compiled code is not in a home directory");
+  t.ok((await readdir(compiled)).length > 0, "root's compiled code is in /var/cache/icfs-node");
   const user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
   t.match(await debian.run([...user, ...version], { ...home, PATH: "/usr/bin:/bin" }), { code: 0 });
   t.same(await readdir(join(root, "tmp/home/cache")), ["icfs-node"], "a user's is");
@@ -140,7 +140,7 @@ t.test("a mount survives an upgrade and follows releases", async (t) => {
   t.match(
     (await bare("/usr/bin/icfs", "status", MOUNTPOINT)).stdout,
     /release +2 of/,
-    "and answers the new one",
+    "the running mount answers the new program's status",
   );
 });
 
@@ -155,13 +155,17 @@ t.test("a purge is refused while something is mounted, before anything is remove
       new RegExp(`icfs: still serving ${MOUNTPOINT} from its cache, and nothing was removed: umount it`),
     );
     t.match((await debian.run(["dpkg", "--status", "icfs"])).stdout, /^Status: \w+ ok installed$/m, way);
-    t.same(await listing(), installed, "every file is there");
-    t.same(await debian.run(["dpkg", "--verify", "icfs"]), silent, "as it was");
+    t.same(await listing(), installed, "a refused purge removes no file");
+    t.same(
+      await debian.run(["dpkg", "--verify", "icfs"]),
+      silent,
+      "every file is as packed after a refused purge",
+    );
   }
   t.match(
     await bare("/usr/bin/icfs", "status", MOUNTPOINT),
     { code: 0, stderr: "" },
-    "and the program works",
+    "the program still works",
   );
   await followed("after-the-refusal");
 });
@@ -177,7 +181,7 @@ t.test("a mount survives the package's removal, which reports it", async (t) => 
     code: 0,
     stderr: new RegExp(`still serving ${MOUNTPOINT} ${later} until`),
   });
-  t.match(await debian.run(["ls", "/usr/lib/icfs"]), { code: 2 }, "nothing of the program is left");
+  t.match(await debian.run(["ls", "/usr/lib/icfs"]), { code: 2 }, "the program's directory is gone");
   await followed("after-the-removal");
   t.same(await bare("/bin/sh", "-c", `kill -HUP ${pid}`), silent);
   await eventually("the other one has it, too", () => isTree(later));

@@ -75,7 +75,7 @@ t.test("icfs(1) has every command, argument and option of --help", async (t) => 
       if (option !== "--help") t.ok(section?.includes(` ${option} `), `${named} ${option}`);
     const [, defaults] = /\(default: ([^,)]*)/.exec(says.replace(/\s+/g, " ")) ?? [];
     if (defaults !== undefined)
-      t.ok(section?.includes(`default: ${defaults}`), `${named}: its first default`);
+      t.ok(section?.includes(`default: ${defaults}`), `${named}: the default is documented`);
   }
 });
 
@@ -104,7 +104,7 @@ t.test("mount.icfs(8) has every option that mount.icfs knows, and no other", asy
   for (const option of options) {
     t.equal(new RegExp(` ${option}(=\\S+)? `).test(listed), knows(option), option);
   }
-  t.notMatch(text, /ICFS_/, "nobody sets variables for mount(8)");
+  t.notMatch(text, /ICFS_/, "the page names no ICFS_ variables");
 });
 
 /** The words that each shell offers after these. */
@@ -145,10 +145,14 @@ const words = ({ stdout }: Result) => [...new Set(stdout.split("\n").filter((wor
 t.test("every shell completes commands, options and choices", async (t) => {
   for (const [shell, complete] of Object.entries(SHELLS)) {
     t.same(await complete("icfs mo"), ["mount"], `${shell}: a command`);
-    t.same(await complete("icfs cache v"), ["verify"], `${shell}: a command of a command`);
+    t.same(await complete("icfs cache v"), ["verify"], `${shell}: a subcommand`);
     t.same(await complete("icfs mount --pre"), ["--prefetch"], `${shell}: an option`);
-    t.same(await complete("icfs mount --prefetch "), ["all", "boot", "none"], `${shell}: its choices`);
-    t.same(await complete("icfs mount --open=w"), ["whole"], `${shell}: behind =`);
+    t.same(
+      await complete("icfs mount --prefetch "),
+      ["all", "boot", "none"],
+      `${shell}: an option's choices`,
+    );
+    t.same(await complete("icfs mount --open=w"), ["whole"], `${shell}: a value after =`);
     t.same(await complete("icfs grant a b pub"), ["publisher"], `${shell}: an argument`);
     t.same(
       await complete("icfs mount --network local x /usr/shar"),

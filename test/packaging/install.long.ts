@@ -55,20 +55,20 @@ t.test("install", async (t) => {
       "opt/boot/share/zsh/site-functions/_icfs",
       ...HELPERS,
     ].sort(),
-    "again is the same as once",
+    "two installs leave exactly the expected files",
   );
   const readme = await readFile(join(ROOT, "README.md"), "utf8");
   const named = readme.match(/(?:\b(?:docs|examples|bench)\/)?[\w.-]+\.(?:md|svg|png)\b/g)!;
   t.ok(named.length > 5);
   for (const name of new Set(named))
-    t.ok(documents.includes(name), `README.md names ${name}, which is there`);
+    t.ok(documents.includes(name), `${name}, which README.md names, is installed`);
   const unit = await readFile(join(destination, UNIT), "utf8");
   t.match(unit, 'ExecStart="/opt/boot/bin/icfs" mount');
-  t.notMatch(unit, /\/usr\//, "it starts what is installed here");
+  t.notMatch(unit, /\/usr\//, "the unit names nothing below /usr");
   t.same(
     program.filter((name) => /\.(ts|map)$|\/test\/|darwin|\/include\//.test(name)),
     [],
-    "nothing that nobody reads",
+    "no sources, source maps, tests or headers are installed",
   );
   for (const helper of HELPERS) {
     t.equal(await readlink(join(destination, helper)), "/opt/boot/lib/icfs/bin/icfs");
@@ -77,7 +77,7 @@ t.test("install", async (t) => {
   t.equal(
     await realpath(bin),
     await realpath(join(destination, "opt/boot/lib/icfs/bin/icfs")),
-    "a link that moves with it",
+    "the installed command resolves below DESTDIR",
   );
   const env = { NODE_COMPILE_CACHE: compiled };
   t.match(await run(...plain(bin, ["--version"]), { env }), {
@@ -92,7 +92,7 @@ t.test("uninstall", async (t) => {
   await rm(others);
   await symlink("../lib/icfs/bin/icfs", others);
   await make("uninstall", ...to);
-  t.same(await files(), [HELPERS[0]], "a helper that something else has put there since stays");
+  t.same(await files(), [HELPERS[0]], "uninstall keeps a helper that has since been replaced");
   await rm(others);
 });
 

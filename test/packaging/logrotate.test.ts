@@ -77,7 +77,7 @@ for (const [how, command, old] of ROTATIONS) {
         async () => (await logsOf(pid)) === "/var/log/icfs.log\n",
       );
     }
-    t.equal(await read(old), before, "what was logged is in the old one");
+    t.equal(await read(old), before, "the old log has all earlier lines");
     t.equal((await done(t, "stat -c '%a %U %G' /var/log/icfs.log")).trim(), "640 root adm");
     // SIGHUP has also asked for the newest release.
     releases += 1;
@@ -87,8 +87,8 @@ for (const [how, command, old] of ROTATIONS) {
       const lines = (await read("/var/log/icfs.log")).match(new RegExp(`release ${releases} .*is live`, "g"));
       return lines?.length === 3;
     });
-    t.equal(await read(old), before, "and nothing in the old one");
-    t.equal((await host.sh("kill -0 $(cat bystander)")).code, 0, "nobody else is ended");
+    t.equal(await read(old), before, "nothing more is written to the old log");
+    t.equal((await host.sh("kill -0 $(cat bystander)")).code, 0, "an unrelated process is still running");
   });
 }
 

@@ -71,7 +71,7 @@ t.test("a version that can be released is tested, built and tagged", async (t) =
     "v1.2.3: make artifacts",
     "v1.2.3: make artifacts, in a clone",
   ]);
-  t.equal((await git("cat-file", "-t", TAG)).trim(), "tag", "with an annotation");
+  t.equal((await git("cat-file", "-t", TAG)).trim(), "tag", "the tag is annotated");
   t.equal(await git("rev-parse", `${TAG}^{commit}`), await git("rev-parse", "HEAD"));
   const sums = await run("cat", [join(directory, "build/release/SHA256SUMS")]);
   t.match(await git("tag", "--list", "--format=%(contents)", TAG), `icfs ${VERSION}\n\n${sums}`);

@@ -39,9 +39,9 @@ const ours = await run(process.execPath, ["--version"]);
 t.test("make sets up a clone with Debian's npm", async (t) => {
   t.equal((await run(join(debian, "npm"), ["--version"], { env })).trim(), "9.2.0");
   t.match(await make("modules"), { code: 0, stdout: "setup: npm ci\nsetup: tap build\n" });
-  t.equal(await run(link, ["--version"]), ours, "make finds it");
+  t.equal(await run(link, ["--version"]), ours, "the clone has the same version of Node as this checkout");
   const icfs = ["-i", `PATH=${SYSTEM}`, join(clone, "bin/icfs"), "--version"];
-  t.equal((await run("env", icfs)).trim(), version, "and so does icfs");
+  t.equal((await run("env", icfs)).trim(), version, "icfs in the clone reports the version of this checkout");
 });
 
 t.test("a second make does nothing", async (t) => {

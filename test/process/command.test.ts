@@ -11,7 +11,11 @@ const script = (text: string): [string, string[]] => ["sh", ["-c", text]];
 t.test("a command runs in the C locale and returns its code, output and errors", async (t) => {
   const { code, stdout, stderr, timedOut } = await run(...script("echo $LC_ALL; echo no >&2; exit 3"), HUNG);
   t.same({ code, stdout, stderr, timedOut }, { code: 3, stdout: "C\n", stderr: "no\n", timedOut: false });
-  t.equal((await run(...script("kill -KILL $$"), HUNG)).code, null, "a signal is not a code");
+  t.equal(
+    (await run(...script("kill -KILL $$"), HUNG)).code,
+    null,
+    "a command ended by a signal has no exit code",
+  );
   await t.rejects(run("icfs-no-such-command", [], HUNG), { code: "ENOENT" });
 });
 

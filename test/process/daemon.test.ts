@@ -31,7 +31,7 @@ t.test("when the copy is ready, the parent exits, and the copy goes on in its ow
   t.same(message, { before: t.testdirName, child: true, pid });
   t.equal(await isRunning(pid), true);
   const stat = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]!.split(" ");
-  t.equal(Number(stat[3]), pid, "leads its session");
+  t.equal(Number(stat[3]), pid, "the daemon leads its session");
   t.equal(await readlink(`/proc/${pid}/cwd`), "/");
   t.equal(await readlink(`/proc/${pid}/fd/0`), "/dev/null");
   for (const descriptor of [1, 2]) t.equal(await readlink(`/proc/${pid}/fd/${descriptor}`), logFile);

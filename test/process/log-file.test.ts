@@ -109,7 +109,11 @@ t.test("reopening the log after it was moved away makes a new file", async (t) =
   await tell("write", "one");
   await rename(path, `${path}.1`);
   await tell("write", "two");
-  t.equal(await readFile(`${path}.1`, "utf8"), "one\ntwo\n", "until then it is the old one");
+  t.equal(
+    await readFile(`${path}.1`, "utf8"),
+    "one\ntwo\n",
+    "the moved file is written to until the log is reopened",
+  );
   const before = Object.keys(await descriptors()).length;
   for (const [i, text] of ["three", "four"].entries()) {
     t.equal(await tell("reopen"), "done");
@@ -118,22 +122,22 @@ t.test("reopening the log after it was moved away makes a new file", async (t) =
     await tell("stdout", `stdout ${text}`);
     t.equal(await readFile(path, "utf8"), `${text}\nstderr ${text}\nstdout ${text}\n`);
     const open = await descriptors();
-    t.same([open[1], open[2]], [path, path], "stdout and stderr are it, too");
+    t.same([open[1], open[2]], [path, path], "stdout and stderr go to the new file too");
     t.same(
       Object.values(open).filter((name) => /icfs\.log\./.test(name)),
       [],
-      "nothing keeps the old one",
+      "no descriptor refers to an old file",
     );
-    t.equal(Object.keys(open).length, before + 1, "nothing is left open");
+    t.equal(Object.keys(open).length, before + 1, "reopening leaks no descriptor");
     if (i === 0) await rename(path, `${path}.2`);
   }
   await tell("reopen");
   await tell("write", "five");
-  t.match(await readFile(path, "utf8"), /^four\n.*five\n$/s, "what was not moved is not begun again");
+  t.match(await readFile(path, "utf8"), /^four\n.*five\n$/s, "a log that was not moved is appended to");
   await rm(join(directory, "log"), { recursive: true });
   t.equal(await tell("reopen"), "done");
   await tell("write", "six");
-  t.equal(await readFile(path, "utf8"), "six\n", "its directory is made");
+  t.equal(await readFile(path, "utf8"), "six\n", "a missing directory is created");
 });
 
 t.test("when the log cannot be reopened, it goes on in the old file", async (t) => {
@@ -146,21 +150,21 @@ t.test("when the log cannot be reopened, it goes on in the old file", async (t) 
   t.equal(
     await readFile(join(directory, "moved/icfs.log"), "utf8"),
     "one\ntwo\n",
-    "it goes on in the old one",
+    "writing continues in the old file",
   );
   rmSync(join(directory, "log"));
   t.equal(await tell("reopen"), "done");
   await tell("write", "three");
-  t.equal(await readFile(path, "utf8"), "three\n", "and the next time in the new one");
+  t.equal(await readFile(path, "utf8"), "three\n", "the next reopening switches to the new file");
 });
 
 t.test("a pipe in the log's place is refused at once, and nothing is written to it", async (t) => {
   const { path, tell, descriptors } = await start(t);
   await rename(path, `${path}.1`);
   execFileSync("mkfifo", [path]);
-  t.equal(await tell("reopen"), "ENXIO", "nobody reads it");
+  t.equal(await tell("reopen"), "ENXIO", "a pipe without a reader is refused");
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  t.match(await tell("reopen"), /icfs\.log is not a file$/, "somebody does");
+  t.match(await tell("reopen"), /icfs\.log is not a file$/, "a pipe with a reader is refused");
   closeSync(reader);
   await tell("write", "one");
   t.equal(await readFile(`${path}.1`, "utf8"), "one\n");
@@ -195,7 +199,7 @@ t.test("a log is refused in a place where others can put a file", async (t) => {
   prepareLogDirectory(at("new/below/log"));
   umask(0o022);
   for (const name of ["new", "new/below"])
-    t.equal((await stat(at(name))).mode & 0o777, 0o755, "nobody else's");
+    t.equal((await stat(at(name))).mode & 0o777, 0o755, "the new directories are not writable by others");
   const refused = (path: string, message: RegExp) =>
     t.throws(() => prepareLogDirectory(path), { name: "UserError", message });
 

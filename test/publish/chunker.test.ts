@@ -79,7 +79,7 @@ t.test(
         await rm(tree, { recursive: true });
       },
     );
-    await t.resolves(fc.assert(everyFile, { numRuns: 40 }), "for 40 random trees");
+    await t.resolves(fc.assert(everyFile, { numRuns: 40 }), "the property holds for 40 random trees");
   },
 );
 
@@ -130,7 +130,7 @@ t.test("equal large files share their chunks, and so do equal pieces of differen
   const { manifest, bytes } = await chunked(directory);
   // The shared MiB, two tails, and one MiB of zeros.
   t.equal(manifest.chunks.length, 4);
-  t.equal(bytes, 3 * (MiB + 300 * KiB) + 5 * MiB, "but every file counts");
+  t.equal(bytes, 3 * (MiB + 300 * KiB) + 5 * MiB, "the total counts the bytes of every file");
 });
 
 t.test(
@@ -176,7 +176,11 @@ t.test("an error names each file that changes while it is published", async (t) 
     const results = await Promise.allSettled(chunks.map((chunk) => chunk.read()));
     return results.map((result) => (result.status === "rejected" ? String(result.reason) : "read"));
   };
-  t.same(await outcomes(), ["read", "read", "read", "read"], "two of large, one of small, the manifest");
+  t.same(
+    await outcomes(),
+    ["read", "read", "read", "read"],
+    "every chunk can be read: two of large, one of small, the manifest",
+  );
 
   await writeFile(small, bytesOf(3, 1000));
   const named = (what: string) =>
@@ -238,6 +242,6 @@ t.test("an empty tree has only a manifest", async (t) => {
   const directory = await temporaryDirectory(t);
   const tree = await chunked(directory);
   t.same(tree.manifest, { chunks: [], entries: [] });
-  t.equal(tree.chunks.length, 1, "the manifest");
+  t.equal(tree.chunks.length, 1, "the only chunk is the manifest");
   t.equal(tree.bytes, 0);
 });

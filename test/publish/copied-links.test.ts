@@ -189,7 +189,7 @@ t.test(
     ]);
     const exclude = ["dangling", "/d/absent", "round", "back", "null", "d/up", "outside"];
     for (const links of ["copy", "copy-unsafe"] as const) {
-      t.same((await scanned(directory, links, exclude)).problems, [], "left out, they do not matter");
+      t.same((await scanned(directory, links, exclude)).problems, [], "excluded links are no problem");
     }
   },
 );
@@ -223,11 +223,15 @@ t.test("the --copy options are suggested only where they help", async (t) => {
     };
   };
   t.same(await advice("/beside"), { found: bad.length, copies: false, excludes: true });
-  t.same(await advice(...bad), { found: 1, copies: true, excludes: true }, "to what is beside the directory");
+  t.same(
+    await advice(...bad),
+    { found: 1, copies: true, excludes: true },
+    "copying is suggested for a link to a file beside the directory",
+  );
   t.same(
     await advice(...bad, "/beside", "/out"),
     { found: 1, copies: true, excludes: true },
-    "to what is left out",
+    "copying is suggested for a link to an excluded file",
   );
   for (const one of bad) {
     const others = bad.filter((other) => other !== one);

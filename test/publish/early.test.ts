@@ -85,7 +85,11 @@ t.test("the release is requested before all chunks are answered", async (t) => {
     };
     const source = c.source();
     const options = { ...PLAINLY, directory, canister: c.canister, agent, source, note: "" };
-    t.match(await publish(options), { release: 3, chunksUploaded: 4 }, "is found out: all is sent again");
+    t.match(
+      await publish(options),
+      { release: 3, chunksUploaded: 4 },
+      "the false confirmation is noticed, and every chunk is sent again",
+    );
     t.equal(puts, 4);
   });
 });

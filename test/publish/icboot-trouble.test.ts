@@ -34,7 +34,11 @@ t.test("publishing to an icboot canister while things go wrong", async (t) => {
     await t.rejects(publishWith(disturbed), {
       message: /^the canister has other bytes of other than were sent: somebody else writes to it/,
     });
-    t.match(await publishWith(real), { filesUploaded: 1, bytesUploaded: MiB }, "the next attempt fixes it");
+    t.match(
+      await publishWith(real),
+      { filesUploaded: 1, bytesUploaded: MiB },
+      "the next attempt repairs the file",
+    );
   });
 
   await t.test(
@@ -125,7 +129,7 @@ t.test("publishing to an icboot canister while things go wrong", async (t) => {
       return answers.length <= 3 ? answers[0]! : reply;
     };
     t.match(await publishWith(real, behind), { filesUploaded: 1 });
-    t.equal(answers.length, 4, "was asked before, and three times after");
+    t.equal(answers.length, 4, "the file is read once before the upload and three times after it");
   });
 
   await t.test("more names than the canister could list are refused", async (t) => {
@@ -147,6 +151,6 @@ t.test("publishing to an icboot canister while things go wrong", async (t) => {
     await t.rejects(publishWith({ put: refuse, setlen: refuse }), {
       message: /^the canister did not take new-\d+: HTTP status 400 Bad Request: no such thing$/,
     });
-    t.ok(puts <= 8, `${puts} were sent`);
+    t.ok(puts <= 8, `${puts} requests were sent`);
   });
 });

@@ -46,7 +46,7 @@ t.test("a tree is published, changed and published again", async (t) => {
     t.match(stdout, /^added {3}file {6}again\.cfg\nadded {3}file {6}boot\.d\/menu é 1\.cfg\n/);
     t.match(stdout, new RegExp(`\nwould publish ${names} files, .* MB; to upload: ${names} files, .* MB\n$`));
     t.match(await c.listing(), []);
-    t.notOk(existsSync(join(c.directory, "nobody")), "and no identity was made");
+    t.notOk(existsSync(join(c.directory, "nobody")), "a dry run creates no identity");
   });
 
   await t.test("links are followed, and every byte arrives", async (t) => {
@@ -167,7 +167,10 @@ t.test("an interrupted publication is continued by the next one", async (t) => {
   t.match(interrupted, { code: 130, stdout: "" });
   t.notMatch(interrupted.stderr, /unexpected error|Error:/);
   const { filesUploaded } = await publication(c, tree);
-  t.ok(filesUploaded > 0 && filesUploaded <= files - 2, `${filesUploaded} of ${files} files were left`);
+  t.ok(
+    filesUploaded > 0 && filesUploaded <= files - 2,
+    `${filesUploaded} of ${files} files were left to upload`,
+  );
   t.same(differing(await filesOf(c), await filesIn(tree)), []);
 
   await t.test("verify finds no difference from a copy of all that the canister can keep", async (t) => {

@@ -189,7 +189,7 @@ t.test("a .icfsignore that is not in UTF-8 is a problem", async (t) => {
   const directory = await directoryOf(t);
   await writeTree(directory, { "secret.key": "", ".icfsignore": "\ufeffsecret.key\r\n" });
   const { paths, problems } = await found(directory, []);
-  t.same({ paths, problems }, { paths: [], problems: [] }, "UTF-8 may say that it is");
+  t.same({ paths, problems }, { paths: [], problems: [] }, "a UTF-8 byte order mark is accepted");
 });
 
 t.test("a change of a .icfsignore is noticed", async (t) => {

@@ -21,7 +21,7 @@ t.test("a gateway that asks for a pause is not asked again before the pause is o
   const call = failing(new HttpStatusError(429, "Too Many Requests", 60_000));
   const answer = patiently(call);
   await clock.pass(59_999);
-  t.equal(call.made, 1, "not asked before that");
+  t.equal(call.made, 1, "the gateway is not asked during the pause");
   await clock.pass(30_001);
   t.equal(await answer, "an answer");
 });
@@ -73,7 +73,7 @@ t.test("fewer attempts are made when each takes as long as it may", async (t) =>
   const goesOn = t.rejects(patiently(others, { goOn: () => others.made < 6 }), { message: "a trickle" });
   await clock.pass(40_000);
   await goesOn;
-  t.equal(others.made, 6, "while others get through it goes on");
+  t.equal(others.made, 6, "attempts continue while other calls get through");
 });
 
 t.test("a call that cannot succeed is not repeated", async (t) => {

@@ -64,7 +64,7 @@ for (const [name, [files, links]] of Object.entries(TREES)) {
     for (const file of result.files) {
       const { size, source } = file as Extract<typeof file, { source: string }>;
       const end = source.slice(directory.length + 1);
-      t.ok(files.includes(end) && size === end.length, `${end} is read where it is`);
+      t.ok(files.includes(end) && size === end.length, `${end} is read in place`);
     }
   });
 }

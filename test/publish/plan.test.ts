@@ -45,13 +45,29 @@ t.test("the newest release is asked for again when reading the directory takes l
   };
 
   const quick = await planned([1, 2], 0);
-  t.same(quick, { heads: 1, manifests: 1, newest: 1, removed: 0 }, "read at once: it is asked for once");
+  t.same(
+    quick,
+    { heads: 1, manifests: 1, newest: 1, removed: 0 },
+    "a quickly read directory needs one request for the newest release",
+  );
   const first = await planned([0, 2], 1);
-  t.same(first, { heads: 2, manifests: 1, newest: 2, removed: 1 }, "the first one is published meanwhile");
+  t.same(
+    first,
+    { heads: 2, manifests: 1, newest: 2, removed: 1 },
+    "a first release that is published meanwhile is noticed",
+  );
   const second = await planned([1, 2], 1);
-  t.same(second, { heads: 2, manifests: 2, newest: 2, removed: 1 }, "another is");
+  t.same(
+    second,
+    { heads: 2, manifests: 2, newest: 2, removed: 1 },
+    "another release that is published meanwhile is noticed",
+  );
   const same = await planned([2, 2], 1);
-  t.same(same, { heads: 2, manifests: 1, newest: 2, removed: 1 }, "none is: its manifest is not read again");
+  t.same(
+    same,
+    { heads: 2, manifests: 1, newest: 2, removed: 1 },
+    "the manifest of an unchanged release is not read again",
+  );
 });
 
 t.test("a directory without files is refused if the release has some, unless that is allowed", async (t) => {
@@ -84,7 +100,7 @@ t.test("a directory without files is refused if the release has some, unless tha
   t.match(
     await planned([DIRECTORY]),
     { totals: { files: 0 }, loss: undefined },
-    "where there are none either",
+    "a directory without files is accepted if the release has none",
   );
   t.match(await planned([file], true), {
     totals: { files: 0 },
@@ -108,7 +124,7 @@ t.test("symlinks with too many steps for the canister are refused before anythin
   await t.rejects(planPublication(options, source), {
     message: /^ {2}link\d+ -> .*: the symlinks take too many steps/m,
   });
-  t.same(stages, ["listing"], "nothing is read, and nothing hashed");
+  t.same(stages, ["listing"], "no file is read or hashed");
 });
 
 t.test(
@@ -124,10 +140,14 @@ t.test(
       return planPublication({ ...PLAINLY, directory, policy: { ...PLAINLY.policy, lint } }, source);
     };
     const { findings, tree } = await planned("warn");
-    t.match(findings, [{ kind: "missing-file", file: "boot.ipxe", line: 2 }], "it is told");
-    t.same((await planned("warn", tree.manifest.entries)).findings, [], "once: nothing has changed since");
+    t.match(findings, [{ kind: "missing-file", file: "boot.ipxe", line: 2 }], "the problem is reported");
+    t.same(
+      (await planned("warn", tree.manifest.entries)).findings,
+      [],
+      "a problem that the release already had is not reported again",
+    );
     await t.rejects(planned("error"), { message: /boot\.ipxe:2: names gone/ }, "or an error");
-    t.same((await planned("off")).findings, [], "or not looked for");
+    t.same((await planned("off")).findings, [], "nothing is reported if the policy is off");
     await writeTree(directory, { gone: "kernel" });
     t.same((await planned("error")).findings.length, 0, "fixed");
   },

@@ -68,9 +68,9 @@ t.test(
         "--copy-unsafe-links publishes what a symlink out of the directory points to in its place, --copy-links what any does",
         "--exclude PATTERN, or a line in a file .icfsignore, leaves out what is not to be published",
       ].sort(),
-      "with the ways on; and the good ones are not",
+      "the error names every bad link and no good one, and the options that help",
     );
-    t.same(stages, ["listing", "stop", "hashing", "stop", "stop"], "nothing is under way any more");
+    t.same(stages, ["listing", "stop", "hashing", "stop", "stop"], "no stage is still running");
   },
 );
 
@@ -88,7 +88,7 @@ t.test("a forbidden name is refused, and the canister is not asked again", async
   t.match(refused.message, /new\\nline: the path has a control character/);
   const { length } = heads;
   await clock.pass(60_000);
-  t.equal(heads.length, length, "then the canister is not asked again");
+  t.equal(heads.length, length, "the canister is not asked again");
 });
 
 t.test("a user who may not publish is refused before the directory is read", async (t) => {

@@ -37,7 +37,7 @@ t.test("races", async (t) => {
           "a file changed while it was being published (file: it was written to, or its owner, mode or links changed): publish again",
       });
       t.equal(await options.source.head(), undefined);
-      t.match(await publish(options), { release: 1, changed: true }, "and again it works");
+      t.match(await publish(options), { release: 1, changed: true }, "publishing again succeeds");
     },
   );
 
@@ -147,7 +147,7 @@ t.test("races", async (t) => {
       t.match(
         await publish(options),
         { release: 5, chunksUploaded: 0 },
-        "what was uploaded is not sent again",
+        "chunks uploaded before the conflict are not sent again",
       );
     },
   );

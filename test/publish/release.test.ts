@@ -95,7 +95,7 @@ t.test(
       askedWhen({ ...ours, manifest: { chunks: [] } }),
       askedWhen({ ...ours, parent: Buffer.alloc(32) }),
     ]);
-    t.same(own, { result: ours, calls: 1 }, "it is not asked for again");
+    t.same(own, { result: ours, calls: 1 }, "our own release is recognised without a second call");
     for (const other of others) t.same(other, { result: "conflict:", calls: 2 });
   },
 );
@@ -132,6 +132,6 @@ t.test(
       message:
         "no answer to the request for a release (it is private now): publish again, which changes nothing if it was made",
     });
-    t.equal(calls, 1, "it is not called again before somebody has looked");
+    t.equal(calls, 1, "the call is not repeated while the newest release is unknown");
   },
 );

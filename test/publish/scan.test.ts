@@ -53,7 +53,7 @@ t.test("entries are found with their attributes, in the manifest's order", async
   );
   const at = (path: string) => found.find((entry) => entry.path === path);
   t.match(at("a-b"), { size: 2, executable: false, source: join(directory, "a-b") });
-  t.equal(at("a-b")?.modified, 0n, "a time before 1970 is 1970");
+  t.equal(at("a-b")?.modified, 0n, "a time before 1970 becomes 1970");
   t.equal(at("Z")?.modified, 1_500_000_000_250_000_000n, "nanoseconds");
   t.match(at("a/c/run"), { executable: true });
   t.match(at("link"), { target: "a/c/run" });
@@ -76,7 +76,7 @@ t.test("all entries that cannot be published are named at once", async (t) => {
   t.same(
     found.map(({ path }) => path),
     ["d", "d/good"],
-    "the others are found",
+    "entries that can be published are still found",
   );
   const lines = problemsOf(problems, directory).split("\n");
   t.equal(lines.shift(), `${directory} cannot be published; nothing was uploaded:`);

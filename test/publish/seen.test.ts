@@ -182,7 +182,7 @@ t.test("a file that changes while its directory is compared with a release is a 
     execFileSync("dd", ["if=/dev/zero", `of=${large}`, "bs=1M", "count=2", "conv=notrunc", "status=none"]);
   const { problems, unreadable } = await readLocalTree(tree, EVERYTHING, "comparing", { ...silent, add });
   t.same(problems, [`large: ${WRITTEN}`]);
-  t.ok(unreadable.has("large"), "and no difference is made of it");
+  t.ok(unreadable.has("large"), "the changing file counts as unreadable, not as different");
 });
 
 t.test("changes that the times may not show are found by waiting and looking again", async (t) => {
@@ -213,16 +213,16 @@ t.test("changes that the times may not show are found by waiting and looking aga
   const all = ["link", "small", "large", "d"];
   const now = BigInt(Date.now()) * 1_000_000n;
   const second = now - (now % 1_000_000_000n);
-  t.ok((await settled(long + 1n, [])).waited < 20, "long ago: nothing is waited for");
+  t.ok((await settled(long + 1n, [])).waited < 20, "a change long ago needs no waiting");
   const fresh = await settled(now + 1n, all);
   t.ok(fresh.waited >= 20 && fresh.waited < 2500, `${fresh.waited} ms`);
-  t.same(fresh.changes, [], "just now, and nothing was added");
+  t.same(fresh.changes, [], "a directory that changed just now but has the same names is unchanged");
   const coarse = await settled(second, all);
   t.ok(coarse.waited >= 2500, `${coarse.waited} ms for whole seconds`);
   t.same(
     (await settled(now + 1n, all.slice(1))).changes,
     [`d: ${DIRECTORY_CHANGED}`],
-    "something was, in one tick",
+    "a name added within the same tick is found",
   );
   t.same((await settled(now + 60_000_000_001n, all.with(0, "other"))).changes, [`d: ${DIRECTORY_CHANGED}`]);
 });

@@ -53,7 +53,11 @@ t.test("40. each channel has a directory that follows it; channels appear and di
     ],
   });
   const { stdout: inodes } = await sh("find", mountpoint, "-printf", "%i\n");
-  t.equal(new Set(inodes.trim().split("\n")).size, 1 + 2 * 5, "no two have one number");
+  t.equal(
+    new Set(inodes.trim().split("\n")).size,
+    1 + 2 * 5,
+    "every file and directory has an inode number of its own",
+  );
   const origin = async (name: string) =>
     (await sh("getfattr", "--only-values", "-n", "user.icfs.origin", at(name))).stdout;
   t.match(await origin("canary/version"), new RegExp(`^${c.id} 2 [0-9a-f]{64} [0-9a-f]{64} version$`));
@@ -73,7 +77,7 @@ t.test("40. each channel has a directory that follows it; channels appear and di
   await promote("stable", 3);
   await shown(mount, { canary: "2", stable: "3" });
   t.equal((await sh("stat", "-c", "%i", at("stable/same/file"))).stdout, unchanged);
-  t.equal(await old.rest(), hashOf(1), "who has a file open reads it to its end");
+  t.equal(await old.rest(), hashOf(1), "an open file keeps its old content to the end");
   await old.close();
 
   await promote("beta", 3);
@@ -83,7 +87,11 @@ t.test("40. each channel has a directory that follows it; channels appear and di
   await promote("canary", undefined);
   await shown(mount, { beta: "3", stable: "3" });
   t.equal((await sh("cat", at("canary/version"))).stderr.includes("No such file"), true);
-  t.equal(await held.rest(), hashOf(2), "also when the channel is gone");
+  t.equal(
+    await held.rest(),
+    hashOf(2),
+    "an open file can be read to the end although its channel was deleted",
+  );
   await held.close();
   await promote("canary", 1);
   await shown(mount, { beta: "3", canary: "1", stable: "3" });
@@ -138,7 +146,11 @@ aboveTransports(
     t.same(await versions(offline), { canary: "2", gamma: "1", stable: "3" });
     await offline.umount();
     const stable = await c.mountNamed("stable", "--offline");
-    t.match(await stable.status(), { channel: "stable", release: 3 }, "it was kept as by a mount of its own");
+    t.match(
+      await stable.status(),
+      { channel: "stable", release: 3 },
+      "the channel's kept release also serves a mount of that channel alone",
+    );
     await stable.umount();
   },
 );

@@ -60,7 +60,11 @@ t.test("26. reads return what was published: names, bytes, links, times, executa
   t.strictSame(sorted(ours!.stdout), sorted(theirs!.stdout), "names, kinds, sizes, targets and times");
   const modes = ["tool", "link", "size-1", "deep"].map(at);
   const { stdout } = await sh("stat", "-c", "%A", ...modes);
-  t.equal(stdout, "-r-xr-xr-x\nlrwxrwxrwx\n-r--r--r--\ndr-xr-xr-x\n", "executables are, others are not");
+  t.equal(
+    stdout,
+    "-r-xr-xr-x\nlrwxrwxrwx\n-r--r--r--\ndr-xr-xr-x\n",
+    "files have the executable bit only if they were published with it",
+  );
   for (const directory of ["", "empty directory", "deep/er"]) {
     t.equal((await sh("stat", "-c", "%s %b", at(directory))).stdout, "4096 8\n", `size of "${directory}"`);
     t.match(await sh("cat", at(directory)), { code: 1, stdout: "", stderr: /Is a directory/ });
@@ -78,7 +82,7 @@ t.test("27. the mount is ro, nosuid, nodev, noexec, default_permissions and allo
   const options = await optionsOf(mounted.mountpoint);
   for (const option of [...always, "allow_other"]) t.ok(options.includes(option), option);
   const { code, stderr } = await sh(mounted.at("tool"));
-  t.not(code, 0, `nothing is executed: ${stderr}`);
+  t.not(code, 0, `no file can be executed: ${stderr}`);
   const alone = await c.mount("--no-allow-other");
   const fewer = await optionsOf(alone.mountpoint);
   for (const option of always) t.ok(fewer.includes(option), `${option}, with --no-allow-other`);
@@ -91,15 +95,19 @@ t.test("27. the mount is ro, nosuid, nodev, noexec, default_permissions and allo
     async (t) => {
       const { mountpoint } = mounted;
       const { stdout } = await sh("stat", "-f", "-c", "%S %b %f %a %c %d %l", mountpoint);
-      t.equal(stdout, "4096 0 0 0 0 0 255\n", "no blocks, no inodes; names as long as anywhere");
+      t.equal(
+        stdout,
+        "4096 0 0 0 0 0 255\n",
+        "statfs reports no blocks or inodes, and names of up to 255 bytes",
+      );
       for (const what of ["pcent", "ipcent"]) {
         t.match((await sh("df", `--output=${what}`, mountpoint)).stdout, /^.*\n *-\n$/, `df: ${what}`);
       }
-      t.notMatch((await sh("df")).stdout, mountpoint, "df leaves it out, as it does /proc");
+      t.notMatch((await sh("df")).stdout, mountpoint, "df leaves the mount out");
       const thresholds = ["-w", "10%", "-c", "5%", "-W", "10%", "-K", "5%"];
       // check_disk looks at every file system of this type, and prints a line for each that it takes for a disk.
       const checked = await sh("/usr/lib/nagios/plugins/check_disk", ...thresholds, "-N", "fuse.icfs");
-      t.notMatch(checked.stdout, mountpoint, "check_disk has nothing to say of it");
+      t.notMatch(checked.stdout, mountpoint, "check_disk does not mention the mount");
     },
   );
 });
@@ -116,17 +124,33 @@ t.test(
     const ids = ["--uid", String(USER), "--gid", String(GROUP)];
     const { at, mountpoint, umount } = await c.mount(...ids, "--file-mode", "0440", "--dir-mode", "0500");
     t.equal(await stat(at("size-1")), `${USER}:${GROUP} 440`);
-    t.equal(await stat(at("tool")), `${USER}:${GROUP} 550`, "x where r is");
+    t.equal(
+      await stat(at("tool")),
+      `${USER}:${GROUP} 550`,
+      "an executable file gets x wherever the mode has r",
+    );
     t.equal(await stat(at("deep")), `${USER}:${GROUP} 500`);
     t.equal((await as(USER, 1, "cat", at("tool"))).stdout, "#!/bin/sh\n", "the owner");
-    t.match((await as(1, GROUP, "cat", at("tool"))).stderr, /Permission denied/, "the group may not enter");
-    t.match((await as(1, 1, "ls", mountpoint)).stderr, /Permission denied/, "nor may others");
+    t.match(
+      (await as(1, GROUP, "cat", at("tool"))).stderr,
+      /Permission denied/,
+      "the group cannot enter the mount",
+    );
+    t.match((await as(1, 1, "ls", mountpoint)).stderr, /Permission denied/, "others cannot list the mount");
     await umount();
 
     const named = await c.mount("--uid", "nobody", "--gid=nogroup");
     const { stdout: nobody } = await sh("sh", "-c", "echo $(id -u nobody):$(id -g nobody) 444");
-    t.equal(await stat(named.at("size-1")), nobody.trim(), "names stand for their numbers");
-    t.equal(await stat(named.at("link")), nobody.trim().replace("444", "777"), "of symlinks as well");
+    t.equal(
+      await stat(named.at("size-1")),
+      nobody.trim(),
+      "names of users and groups are resolved to numbers",
+    );
+    t.equal(
+      await stat(named.at("link")),
+      nobody.trim().replace("444", "777"),
+      "a symlink has the same owner and group",
+    );
     await named.umount();
     for (const [option, name] of [
       ["--uid", "no-such-user"],
@@ -167,7 +191,7 @@ t.test(
     await again("after a switch");
     const before = await reads();
     t.equal((await sh("cmp", at("size-1048577"), join(c.tree, "size-1048577"))).code, 0);
-    t.ok((await reads()) > before, "what has changed is read");
+    t.ok((await reads()) > before, "reading a changed file reaches the mount");
   },
 );
 
@@ -205,20 +229,24 @@ print(json.dumps({"found": found, "listed": os.listxattr(path, follow_symlinks=F
     ] as const) {
       const file = await xattrs(at("size-1048576"));
       const { "user.icfs.certified_at": certifiedAt, ...others } = file.found;
-      t.same(others, { "user.icfs.sha256": sha256, ...of }, `${how}: a file`);
+      t.same(others, { "user.icfs.sha256": sha256, ...of }, `${how}: attributes of a file`);
       t.match(certifiedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
       t.ok(Math.abs(Date.parse(certifiedAt!) - Date.now()) < 5 * HUNG, String(certifiedAt));
       t.same(
         file.listed.sort(),
         lists ? [...names, "user.icfs.origin"].sort() : [],
-        `${how}: what is listed of a file`,
+        `${how}: listed attributes of a file`,
       );
       const directory = await xattrs(at("deep"));
       const { "user.icfs.certified_at": _, ...rest } = directory.found;
       t.same(rest, of, `${how}: a directory has no hash`);
-      t.equal(directory.listed.length, lists ? 4 : 0, `${how}: what is listed of a directory`);
+      t.equal(directory.listed.length, lists ? 4 : 0, `${how}: listed attributes of a directory`);
       for (const link of ["link", "link to a directory", "deep/er/up"]) {
-        t.same(await xattrs(at(link)), { found: {}, listed: [] }, `${how}: the symlink ${link} has none`);
+        t.same(
+          await xattrs(at(link)),
+          { found: {}, listed: [] },
+          `${how}: the symlink ${link} has no attributes`,
+        );
       }
     }
     await listing.umount();
@@ -254,13 +282,17 @@ print(json.dumps({"found": found, "listed": os.listxattr(path, follow_symlinks=F
             `rsync's copy, ${how}`,
           );
           if (attributes) {
-            t.match(await copied(to("rsync")), "user.icfs.sha256", "rsync takes what is listed");
+            t.match(await copied(to("rsync")), "user.icfs.sha256", "rsync copies the listed attributes");
           } else {
-            t.equal(await copied(to("rsync")), "", "nothing of the release is on rsync's copy");
-            t.equal(await copied(to("cp")), "", "nor on cp's");
+            t.equal(await copied(to("rsync")), "", "rsync copies no attributes that are not listed");
+            t.equal(await copied(to("cp")), "", "cp copies no attributes that are not listed");
             const stat = (name: string) => sh("debugfs", "-R", `ea_list /${name}`, to("ext4"));
             for (const name of ["size-1", "deep"])
-              t.notMatch((await stat(name)).stdout, /icfs/, "nor in mkfs's");
+              t.notMatch(
+                (await stat(name)).stdout,
+                /icfs/,
+                "mkfs.ext4 copies no attributes that are not listed",
+              );
           }
         }
         await listing.umount();

@@ -37,7 +37,7 @@ t.test("every test begins with a clause's number, and every clause has one test"
     t.same(
       own,
       own.toSorted((a, b) => a - b),
-      `${name}: they are in the clauses' order`,
+      `${name}: tests are in the order of the clauses`,
     );
   }
   const tested = titles.flatMap((file) => file.titles.map(Number.parseFloat)).sort((a, b) => a - b);

@@ -34,7 +34,7 @@ except OSError as error:
     served.process.kill(signal);
     t.equal(await served.ended, 0, signal);
     await closed;
-    t.equal(said, "open\nInput/output error\n", "a read that waits fails");
+    t.equal(said, "open\nInput/output error\n", "a waiting read fails with an input/output error");
     t.equal(await mountedAt(mountpoint), undefined);
     t.equal((await sh("ls", "-A", mountpoint)).stdout, "");
   }
@@ -52,7 +52,7 @@ t.test("32. the next mount replaces the dead mount that SIGKILL leaves behind", 
   t.equal((await sh("cat", `${mountpoint}/hello.txt`)).stdout, "hello\n");
   served.process.kill("SIGTERM");
   t.equal(await served.ended, 0);
-  t.equal(await mountedAt(mountpoint), undefined, "nothing lies below");
+  t.equal(await mountedAt(mountpoint), undefined, "no mount is left underneath");
 });
 
 t.test(

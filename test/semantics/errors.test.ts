@@ -78,9 +78,17 @@ t.test("1. ENOENT means that the release has no such name; an outage never looks
     faulty.map(async ({ name, mount }) => {
       // The second time the mount knows that the network is away.
       for (const when of ["at first", "later"]) {
-        t.same(await outcomes(mount, absent), ["ENOENT", "ENOENT", "ENOENT"], `${name}: absent, ${when}`);
-        t.same(await outcomes(mount, there), ["OK", "OK", "OK"], `${name}: there, ${when}`);
-        t.same(await outcomes(mount, cold), ["EIO", "EIO"], `${name}: there, and not available, ${when}`);
+        t.same(
+          await outcomes(mount, absent),
+          ["ENOENT", "ENOENT", "ENOENT"],
+          `${name}: names that do not exist, ${when}`,
+        );
+        t.same(await outcomes(mount, there), ["OK", "OK", "OK"], `${name}: names that exist, ${when}`);
+        t.same(
+          await outcomes(mount, cold),
+          ["EIO", "EIO"],
+          `${name}: content that cannot be fetched, ${when}`,
+        );
       }
     }),
   );
@@ -129,7 +137,7 @@ aboveTransports(
         t.match({ code, stdout, stderr }, { code: 1, stdout: "", stderr: /^icfs: \S/ }, name);
         t.match(stderr, message, name);
         t.equal(await mountedAt(mountpoint), undefined, `${name}: nothing is mounted`);
-        t.equal((await sh("ls", "-A", mountpoint)).stdout, "", `${name}: nothing is there`);
+        t.equal((await sh("ls", "-A", mountpoint)).stdout, "", `${name}: the mountpoint is empty`);
       }),
     );
   },
@@ -177,7 +185,7 @@ print(json.dumps({"right": right, "wrong": wrong, "failed": failed}))
           mapped,
           mount.at("large"),
         );
-        t.equal(stdout, "135\n", `${name}: who has it mapped gets SIGBUS`);
+        t.equal(stdout, "135\n", `${name}: a reader of a mapped file gets SIGBUS`);
         proxy.fault = () => "none";
         await eventually("it is read when it can be fetched", () => c.same(mount.mountpoint));
       }),

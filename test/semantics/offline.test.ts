@@ -42,7 +42,7 @@ aboveTransports(t, "20. a canister that was mounted once is mounted and served o
   const before = c.proxy.queries;
   const offline = await c.mount("--offline");
   t.ok(await c.same(offline.mountpoint));
-  t.equal(c.proxy.queries, before, "with --offline nothing is asked");
+  t.equal(c.proxy.queries, before, "--offline makes no queries");
   await offline.umount();
   const nothing = await c.tryMount("--offline", "--cache-dir", join(c.directory, "empty"));
   const message = /nothing of .* is kept on this host: run it once without --offline/;
@@ -61,9 +61,9 @@ t.test("21. once the certificate is older than --max-stale, mounting and open() 
   c.proxy.down = true;
   await eventually("it is too old", async () => (await sh("cat", at("file"))).code !== 0);
   t.match((await sh("cat", at("file"))).stderr, /Input\/output error/);
-  t.equal((await sh("stat", "-c", "%s", at("file"))).stdout, "5\n", "names are there");
+  t.equal((await sh("stat", "-c", "%s", at("file"))).stdout, "5\n", "a file's size can still be read");
   t.match((await sh("cat", at("absent"))).stderr, /No such file/);
-  t.equal(await holder.rest(), sha256(large), "what is open is read to its end");
+  t.equal(await holder.rest(), sha256(large), "an open file can be read to the end");
   await holder.close();
   const refused = await c.tryMount("--read-timeout", "2", "--max-stale", "0");
   t.match(refused, { code: 1, stderr: /was certified .* ago, which --max-stale does not allow/ });
@@ -89,13 +89,13 @@ aboveTransports(t, "22. what is damaged on disk is fetched again, never served",
   t.match((await sh("cmp", offline.at("large"), join(c.tree, "large"))).stderr, /Input\/output error/);
   t.equal((await sh("cat", offline.at("file"))).stdout, "file\n");
   t.match(await offline.log(), /release 1 cannot be fetched whole: it is not kept on this host/);
-  t.equal(c.proxy.queries, before, "with --offline nothing is asked");
+  t.equal(c.proxy.queries, before, "--offline makes no queries");
   await offline.umount();
 
   const files = (await readdir(join(cache, "chunks"), { recursive: true })).filter((name) =>
     name.includes("/"),
   );
-  t.ok(files.length >= 5, `${files.length} files, a manifest among them`);
+  t.ok(files.length >= 5, `${files.length} files, including a manifest`);
   for (const [i, name] of files.entries()) {
     const path = join(cache, "chunks", name);
     if (i % 2 === 0) await flip(path);
@@ -103,7 +103,10 @@ aboveTransports(t, "22. what is damaged on disk is fetched again, never served",
   }
   const again = await c.mount();
   t.ok(await c.same(again.mountpoint));
-  t.ok((await again.status()).disk!.corrupt >= files.length - 1, "it has noticed");
+  t.ok(
+    (await again.status()).disk!.corrupt >= files.length - 1,
+    "the damaged chunks are counted in the status",
+  );
   await again.umount();
   t.match(await c.icfs(["cache", "verify"]), { code: 0, stdout: /^all \d+ chunks/ });
 });
@@ -122,7 +125,7 @@ aboveTransports(t, "23. a disk that is full, or read-only, is done without", asy
   t.match(
     full.said.stderr,
     /not all of it could be kept on this host/,
-    "nor is it said to be ready as it was to be",
+    "the command warns that not everything could be kept",
   );
   t.ok(await c.same(full.mountpoint), "a full one");
   t.match(await full.log(), /disk cache: .* cannot be written to: ENOSPC.*; going on without it/);
@@ -155,10 +158,18 @@ aboveTransports(
         await eventually("it is refused", async () => message.test((await mounted.status()).problem ?? ""));
         t.match(await mounted.log(), message);
         t.equal((await mounted.status()).release, before);
-        t.equal((await sh("cat", mounted.at("file"))).stdout, "file\n", "what is verified is served");
+        t.equal(
+          (await sh("cat", mounted.at("file"))).stdout,
+          "file\n",
+          "the verified release is still served",
+        );
         const another = await c.mount("--read-timeout", "2");
         t.match(another.said.stderr, message);
-        t.equal((await sh("cat", another.at("file"))).stdout, "file\n", "and mounted again");
+        t.equal(
+          (await sh("cat", another.at("file"))).stdout,
+          "file\n",
+          "the verified release can be mounted again",
+        );
         await another.umount();
         t.match(await c.tryMount("--max-cache-size", "0"), { code: 1, stderr: message });
       } finally {

@@ -94,7 +94,7 @@ t.test("35. anything mounted inside survives every switch, until it is unmounted
   await eventually("release 2 is live", async () => (await status()).release === second);
   t.equal(await read("new"), "2\n");
   await stays("after a switch");
-  t.equal((await sh("ls", at("gone"))).stdout, "deep\n", "and is listed");
+  t.equal((await sh("ls", at("gone"))).stdout, "deep\n", "the mountpoint inside is still listed");
   t.match((await sh("ls", mountpoint)).stdout, /^container\ngone\nnew\npxelinux.cfg\nreplaced\nstays\n/m);
   for (const name of ["gone/deep", "container"]) {
     t.match(await log(), new RegExp(` warn release ${second} has no ${name} any more: something is mounted`));
@@ -106,9 +106,13 @@ t.test("35. anything mounted inside survives every switch, until it is unmounted
   const third = await c.publish({ "gone/theirs": "3\n", "stays/theirs": "3\n" });
   await eventually("release 3 is live", async () => (await status()).release === third);
   await stays("after another switch");
-  t.equal(await read("gone/theirs"), "3\n", "a directory that is there again has what the release says");
+  t.equal(
+    await read("gone/theirs"),
+    "3\n",
+    "a directory that returns in a later release has that release's content",
+  );
   for (const [i, content] of Object.values(mine).entries()) {
-    t.equal(await held[i]!.rest(), sha256(content), "who has a file open reads it to its end");
+    t.equal(await held[i]!.rest(), sha256(content), "an open file can be read to the end");
     await held[i]!.close();
   }
 
@@ -143,7 +147,7 @@ t.test("35. anything mounted inside survives every switch, until it is unmounted
   t.equal(
     (await sh("nsenter", "--mount", "--target", String(later.pid), "cat", at("stays/mine"))).stdout,
     "a directory of this host\n",
-    "what a container has mounted where this host had the same before",
+    "a container's mount survives where this host had the same mount before",
   );
   later.kill("SIGKILL");
   await umount();
@@ -179,7 +183,7 @@ t.test(
     t.equal((await read("d/same")).stdout, "same\n");
     t.equal((await read("d/mine")).stdout, "mine\n");
     t.equal(await holders[0]!.rest(), sha256("same\n"));
-    t.equal(await holders[1]!.rest(), sha256("1\n"), "who has a file open reads it to its end");
+    t.equal(await holders[1]!.rest(), sha256("1\n"), "an open file keeps its old content to the end");
     for (const holder of holders) await holder.close();
 
     await must(t, "mount", "-o", "remount", merged);
@@ -261,7 +265,7 @@ for line in sys.stdin:
     t.same(
       await used(),
       names.map(() => "ESTALE"),
-      "the next mount has handles of its own",
+      "the next mount does not accept file handles of the one before",
     );
     server.kill("SIGKILL");
     t.equal((await c.icfs(["umount", mountpoint])).code, 0);

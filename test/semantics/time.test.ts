@@ -62,7 +62,7 @@ os.path.exists(root + "/absent")
   const looked = await sh("python3", "-c", script, patient.mountpoint);
   t.same(looked.stdout.trim().split("\n"), [...COLD_FILES, "large", "warm"].sort());
   t.equal((await sh("ls", "-lR", patient.mountpoint)).code, 0);
-  t.equal(slow.said(), "reading\n", "somebody has been waiting all the time");
+  t.equal(slow.said(), "reading\n", "the slow reader is still waiting");
   c.proxy.fault = () => "none";
   c.proxy.hangUp();
   t.same(await slow.ended, [0, null]);
@@ -136,14 +136,14 @@ signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
     const hasSignal = async () => ((await pendingSignals(child.pid!)) & (1n << (ALARM - 1n))) !== 0n;
     await eventually("a signal waits for the end of the read", hasSignal);
   }
-  for (const { said } of alarmed) t.equal(said(), "reading\n", "it waits through signals");
+  for (const { said } of alarmed) t.equal(said(), "reading\n", "a read keeps waiting in spite of signals");
   for (const { child } of killed) child.kill("SIGKILL");
   for (const { child } of ended) child.kill("SIGTERM");
   // Over fuse-native they end only when the read does.
   if (TRANSPORT === "fuse-native") served.process.kill("SIGUSR2");
   for (const one of killed) t.same(await one.ended, [null, "SIGKILL"]);
   for (const one of ended) t.same(await one.ended, [null, "SIGTERM"]);
-  t.equal((await sh("cat", `${mountpoint}/hello.txt`)).stdout, "hello\n", "others are served");
+  t.equal((await sh("cat", `${mountpoint}/hello.txt`)).stdout, "hello\n", "other files are still served");
   served.process.kill("SIGUSR2");
   for (const [i, one] of alarmed.entries()) {
     t.same(await one.ended, [0, null]);
@@ -159,14 +159,14 @@ t.test(
     await eventually("it is warm", async () => (await sh("cat", at("warm"))).code === 0);
     c.proxy.fault = () => "silence";
     t.match((await sh("cat", at("one"))).stderr, /Input\/output error/);
-    t.ok((await status()).cache.failingSince, "the status says so");
+    t.ok((await status()).cache.failingSince, "the status reports the outage");
     t.match((await sh("cat", at("two"))).stderr, /Input\/output error/);
     t.match(
       (await status()).lastError?.message,
       /^two: the network has not answered since /,
-      "it was not asked",
+      "the second read fails without asking the network",
     );
-    t.equal((await sh("cmp", join(c.tree, "warm"), at("warm"))).code, 0, "what is here is read as usual");
+    t.equal((await sh("cmp", join(c.tree, "warm"), at("warm"))).code, 0, "cached content can still be read");
     c.proxy.fault = () => "none";
     await eventually("all of it can be read", () => c.same(mounted.mountpoint));
     t.notOk((await status()).cache.failingSince);
@@ -181,7 +181,7 @@ t.test(
     const open = (name: string) => sh("python3", "-c", "import os, sys; os.open(sys.argv[1], 0)", at(name));
     let chunks = 0;
     c.proxy.fault = faultFor("chunk", () => (chunks++ < 2 ? "none" : "silence"));
-    t.match((await open("large")).stderr, /Input\/output error/, "the error is open()'s");
+    t.match((await open("large")).stderr, /Input\/output error/, "open() itself fails");
     t.equal((await status()).openFiles, 0);
     c.proxy.fault = () => "none";
     c.proxy.hangUp();
@@ -191,7 +191,7 @@ t.test(
     t.equal(
       await holder.rest(),
       sha256(await readFile(join(c.tree, "large"))),
-      "nothing is asked for any more",
+      "the open file is read without the network",
     );
     await holder.close();
     c.proxy.fault = () => "none";

@@ -43,9 +43,17 @@ t.test("14. files opened after a switch are new; over fuse-native, unless their 
   const { mountpoint, live, next } = await flipping(t, 0);
   const held = await holding(t, `${mountpoint}/changing`);
   await next();
-  t.equal(await versionOf(`${mountpoint}/dir/changing`), 1, "nobody has it open");
-  t.equal(await versionOf(`${mountpoint}/changing`), TRANSPORT === "kernel" ? 1 : 0, "somebody has it open");
-  t.equal(await held.rest(), sha256(Buffer.alloc(SIZE, 0)), "which stays what it was");
+  t.equal(
+    await versionOf(`${mountpoint}/dir/changing`),
+    1,
+    "a file that is not open elsewhere has its new content",
+  );
+  t.equal(
+    await versionOf(`${mountpoint}/changing`),
+    TRANSPORT === "kernel" ? 1 : 0,
+    "a file that is open elsewhere has its new content only over the kernel transport",
+  );
+  t.equal(await held.rest(), sha256(Buffer.alloc(SIZE, 0)), "the open file keeps its old content");
   await held.close();
   await eventually("it is new", async () => (await versionOf(`${mountpoint}/changing`)) === 1);
   for (let i = 0; i < 5; i++) {
@@ -111,11 +119,11 @@ for line in sys.stdin:
   }
   const [first] = versions as [(typeof versions)[0]];
   const inodes = versions.map((seen) => seen["../changing"]![0]);
-  t.equal(new Set(inodes).size, 6, "a content that is new has a number that is new");
+  t.equal(new Set(inodes).size, 6, "each new content gets a new inode number");
   for (const [version, seen] of versions.entries()) {
     for (const name of ["../constant", ".", ".."]) t.equal(seen[name]![0], first[name]![0], name);
     for (const name of [".", ".."])
-      t.equal(seen[name]![2], version * 1e9, "directories tell their new times");
+      t.equal(seen[name]![2], version * 1e9, "directories have the new release's time");
     const [, size, time] = seen["../changing"]!;
     // Versions 0 and 1, 2 and 3, and so on have the same size and time.
     t.equal(size, version < 4 ? SIZE : SIZE + 100_000);
@@ -164,11 +172,12 @@ for line in sys.stdin:
     await eventually("release 2 is live", async () => (await status()).release === 2);
     const second = await look();
     const later = second["."]!.mtime;
-    t.ok(later > published, `${later}, after ${published}`);
+    t.ok(later > published, `${later} is later than ${published}`);
     for (const name of ["replaced", "dir/replaced", "dir", "tool"]) {
       t.same(second[name], { mtime: OLD, ctime: later }, `release 2 has changed ${name}`);
     }
-    for (const name of ["kept/file", "kept", "link"]) t.same(second[name], first[name], `but not ${name}`);
+    for (const name of ["kept/file", "kept", "link"])
+      t.same(second[name], first[name], `release 2 has not changed ${name}`);
   });
 });
 

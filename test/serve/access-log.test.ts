@@ -69,7 +69,7 @@ t.test("a disk that hangs is reported, and does not keep the process from ending
   // No process reads the fifo.
   await log.end(1);
   t.match(warnings, [/fifo takes no more lines$/]);
-  t.match(await readFile(file, "utf8"), / \/1\n$/, "so that this process can end");
+  t.match(await readFile(file, "utf8"), / \/1\n$/, "the pending line is written once the pipe is read");
 });
 
 t.test("lines that come faster than they can be written are dropped and counted", async (t) => {

@@ -42,11 +42,11 @@ t.test("a limited number of clients have turns at once, and the others wait in o
   const [forC, forD] = [c.take(), d.take()];
   t.notOk(await given(forC));
   a.end();
-  t.ok(await given(forC), "who has waited longest");
+  t.ok(await given(forC), "the client that has waited longest gets the turn");
   t.notOk(await given(forD));
   t.equal(all.holding, 2);
   const again = b.take();
-  t.ok(await given(forD), "who wants the next chunk waits behind those who have none");
+  t.ok(await given(forD), "a client's next chunk waits behind clients that have none yet");
   t.notOk(await given(again));
   c.end();
   t.ok(await given(again));
@@ -60,7 +60,7 @@ t.test("a client that leaves while it waits gets no turn", async (t) => {
   await a.take();
   const [forB, forC] = [b.take(), c.take()];
   b.end();
-  t.ok(await given(forB), "and waits no more");
+  t.ok(await given(forB), "the wait of a client that leaves ends");
   a.end();
   t.ok(await given(forC));
   t.equal(all.holding, 1);
@@ -76,7 +76,7 @@ t.test("a client that does not read is cut off while others wait", async (t) => 
   await slow.take();
   clock.now = 60_000;
   all.look();
-  t.same(cut, [], "nobody waits");
+  t.same(cut, [], "nobody is cut off while nobody waits");
   slow.moved();
   // Its turn began long ago, but it still gets something.
   await slow.take();
@@ -91,12 +91,12 @@ t.test("a client that does not read is cut off while others wait", async (t) => 
     waiting.moved();
     all.look();
   }
-  t.same(cut, ["stalled"], "who reads slowly has time");
+  t.same(cut, ["stalled"], "a slow reader is given time");
   clock.now = 90_000;
   slow.moved();
   waiting.moved();
   all.look();
-  t.same(cut, ["stalled", "slow", "waiting"], "but not for ever");
+  t.same(cut, ["stalled", "slow", "waiting"], "even slow readers are cut off in the end");
   t.ok(await given(forLast));
   last.end();
   t.equal(all.cutOff, 3);
@@ -110,13 +110,13 @@ t.test("the more clients wait, the sooner a client that does not read is cut off
   const forHonest = honest.take();
   clock.now = 900;
   all.look();
-  t.same(cut, [], "a second is for everybody");
+  t.same(cut, [], "nobody is cut off within the first second");
   for (; cut.length < 20; clock.now += 500) {
     all.look();
     for (const one of taken) await given(one);
   }
   t.ok(await given(forHonest));
-  t.ok(clock.now < 20_000, `${clock.now} ms for twenty, two at a time`);
+  t.ok(clock.now < 20_000, `${clock.now} ms to cut off twenty clients, two at a time`);
 });
 
 t.test("a client that waits for its turn does not count as idle", async (t) => {

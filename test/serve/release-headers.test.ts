@@ -45,10 +45,10 @@ t.test("headers are served in pages, and only new ones are fetched", async (t) =
   t.same(source.asked, [1, 2000]);
   t.same(pageOf(headers, 2002), below(2002, 1000));
   t.same(pageOf(headers, 7), below(7, 7));
-  t.equal(headers.page(2003), undefined, "the newest one is in its proof");
+  t.equal(headers.page(2003), undefined, "the newest header is not served, as it is in the proof");
   t.equal(headers.page(0), undefined);
   await headers.follow(proving(1900));
-  t.equal(source.asked.length, 2, "all below an older one are here as well");
+  t.equal(source.asked.length, 2, "an older release needs no further request");
   t.same(pageOf(headers, 1899), below(1899, 1000));
   t.equal(headers.page(1900), undefined);
 });
@@ -87,11 +87,11 @@ t.test("kept headers are served without the network, if they belong to the prove
   t.same(pageOf(again, 1999), below(1999, 1000));
   const before = new Headers(NO_NETWORK, store);
   await before.follow(proving(1500));
-  t.same(pageOf(before, 1499), below(1499, 1000), "those below an older release are among them");
+  t.same(pageOf(before, 1499), below(1499, 1000), "kept headers also serve an older release");
   t.equal(writes, 1);
   const newer = sourceOf(ALL);
   await new Headers(newer, store).follow(proving(2100));
-  t.same([newer.asked, writes], [[2000], 2], "only what is new is fetched");
+  t.same([newer.asked, writes], [[2000], 2], "only new headers are fetched");
 
   for (const [what, bytes] of [
     ["nothing", undefined],
@@ -108,10 +108,10 @@ t.test("kept headers are served without the network, if they belong to the prove
     const headers = new Headers(NO_NETWORK, store);
     await t.rejects(headers.follow(proving(2100)), /the network is away/, what);
     for (const from of [2099, 2090, 2088])
-      t.equal(headers.page(from), undefined, "and nothing of it is served");
+      t.equal(headers.page(from), undefined, "no header from an unusable list is served");
     const fixed = new Headers(sourceOf(ALL), store);
     await fixed.follow(proving(2100));
-    t.same(pageOf(fixed, 2099), below(2099, 1000), "it is fetched");
-    t.same(decodeHeaders(kept!), below(2099, 2099), "and kept");
+    t.same(pageOf(fixed, 2099), below(2099, 1000), "the headers are fetched from the network");
+    t.same(decodeHeaders(kept!), below(2099, 2099), "the fetched headers are kept");
   }
 });

@@ -52,7 +52,11 @@ step("proofs, headers and chunks are served as by any mirror", async (t) => {
     1000 * Math.floor(head.certifiedAt.getTime() / 1000),
   );
   const page = Buffer.from(await (await get("/.icfs/headers/1")).arrayBuffer());
-  t.same(decodeHeaders(page), await c.source().headers(1, 1), "as the canister's method");
+  t.same(
+    decodeHeaders(page),
+    await c.source().headers(1, 1),
+    "the headers are the same as from the canister",
+  );
   for (const path of [
     "headers/2",
     "headers/0",
@@ -71,7 +75,10 @@ step("proofs, headers and chunks are served as by any mirror", async (t) => {
   t.equal(sha(Buffer.from(await answer.arrayBuffer())), chunk);
   t.match(answer.headers.get("cache-control"), /immutable/);
   const part = await get(`/.icfs/chunk/${chunk}`, { headers: { range: "bytes=-5" } });
-  t.ok(Buffer.from(await part.arrayBuffer()).equals(large.subarray(MiB - 5, MiB)), "a part of it");
+  t.ok(
+    Buffer.from(await part.arrayBuffer()).equals(large.subarray(MiB - 5, MiB)),
+    "a range of a chunk is served",
+  );
 });
 
 step("a host that knows only this server reads the release from it", async (t) => {
@@ -88,7 +95,7 @@ step("a host that knows only this server reads the release from it", async (t) =
   t.match(
     await alone("ls", `${c.id}@1`),
     { code: 1, stderr: /release 1 of .* is not held/ },
-    "whose manifest is not here",
+    "a release whose manifest the server does not have cannot be listed",
   );
 });
 
@@ -105,11 +112,11 @@ step("curl gets files, through links and odd paths too, and continues a download
   const to = join(c.directory, "downloaded");
   await writeFile(to, large.subarray(0, 1_500_000));
   t.match(await curl("--continue-at", "-", "--output", to, `${served.url}/large`), { code: 0 });
-  t.equal(sha(await readFile(to)), sha(large), "a download that goes on");
+  t.equal(sha(await readFile(to)), sha(large), "an interrupted download is completed");
   t.match(
     await curl("--proxy", served.url, "http://elsewhere.example/pxelinux.0"),
     { stdout: "loader\n" },
-    "and this is not a proxy",
+    "the server does not act as a proxy",
   );
 });
 
@@ -149,7 +156,11 @@ step("ranges and conditional requests are answered", async (t) => {
     await answer.body?.cancel();
   }
   t.equal((await get("/large", { headers: { "if-none-match": `"x", ${etag}` } })).status, 304);
-  t.equal((await get("/boot/iso.efi", { headers: { range } })).status, 416, "of nothing there are no parts");
+  t.equal(
+    (await get("/boot/iso.efi", { headers: { range } })).status,
+    416,
+    "a range of an empty file cannot be satisfied",
+  );
 });
 
 step("files have media types, directories have listings, and missing paths are errors", async (t) => {

@@ -13,7 +13,7 @@ t.test("a wait ends when the chunk comes, or when the client goes", async (t) =>
   const other = waits.until("b", client);
   t.equal(waits.count, 3);
   await waits.until("a", client);
-  t.equal(waits.count, 3, "one too many does not wait");
+  t.equal(waits.count, 3, "a wait above the limit ends at once");
   waits.came("a");
   await Promise.all([first, second]);
   t.same([waits.count, waits.has("a"), waits.has("b")], [1, false, true]);
@@ -49,5 +49,5 @@ t.test("end() ends all waits, and later ones at once", async (t) => {
   waits.end();
   await Promise.all(all);
   await waits.until("c", new EventEmitter());
-  t.equal(waits.count, 0, "nobody waits any more");
+  t.equal(waits.count, 0, "nobody is waiting any more");
 });

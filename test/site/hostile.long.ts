@@ -55,12 +55,9 @@ step("hosts get everything when a tenth of the answers is altered between cache 
   const results = await site.storm(HOSTS, { mirrors: () => [front.url] });
   front.spoil = undefined;
   allIsWell(t, results);
-  t.ok(lies() > 0, `${lies()} lies`);
+  t.ok(lies() > 0, `${lies()} altered answers`);
   const most = HOSTS * CHUNKS + lies() + overtaken(results);
-  t.ok(
-    fetches() <= most,
-    `${fetches()} fetches; one more for each lie, and for each that was late, are ${most}`,
-  );
+  t.ok(fetches() <= most, `${fetches()} fetches of at most ${most}: one extra per altered or late answer`);
 });
 
 step(
@@ -74,11 +71,11 @@ step(
     const results = await site.storm(HOSTS, { mirrors: () => [front.url] });
     site.origin.spoil = undefined;
     allIsWell(t, results);
-    t.ok(lies() > 0, `${lies()} lies`);
+    t.ok(lies() > 0, `${lies()} altered answers`);
     const wrong = sum(results, "wrong");
-    t.ok(wrong >= lies(), `they were told ${wrong} times`);
+    t.ok(wrong >= lies(), `hosts noticed ${wrong} wrong answers`);
     const most = HOSTS * CHUNKS + wrong + overtaken(results);
-    t.ok(fetches() <= most, `${fetches()} fetches; one more for each time are ${most}`);
+    t.ok(fetches() <= most, `${fetches()} fetches of at most ${most}: one extra per wrong or late answer`);
   },
 );
 
@@ -139,11 +136,11 @@ step("useless caches make no host miss a deadline", async (t) => {
   t.equal(
     results[names.indexOf("stale")]!.mirrors[0]!.answers,
     1,
-    "an old proof says what it is of, and no more",
+    "only the old proof itself counts as an answer",
   );
   for (const [i, { mirrors, slowest }] of results.entries()) {
     const [{ chunks, failures, limited, late, wrong, missing }] = mirrors as [HostResult["mirrors"][0]];
     t.equal(chunks, 0, `${names[i]}: slowest chunk ${Math.round(slowest)} ms`);
-    t.ok(failures + limited + late + wrong + missing > 0, "it is known to be of no use");
+    t.ok(failures + limited + late + wrong + missing > 0, "the cache's failure is counted");
   }
 });

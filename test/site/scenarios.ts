@@ -39,8 +39,8 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
     ]);
     allIsWell(t, results);
     const chunks = chunksOf(site.origin.asked);
-    t.equal(chunks.length, CHUNKS, "chunks that the cache has asked for");
-    t.equal(new Set(chunks).size, CHUNKS, "no two of them the same");
+    t.equal(chunks.length, CHUNKS, "the cache asks for as many chunks as the release has");
+    t.equal(new Set(chunks).size, CHUNKS, "the cache asks for no chunk twice");
     fewHeads(t, site.origin.asked, started);
     t.ok(headsOf(site.origin.asked) > 0, "the cache has asked for the newest release");
     for (const mountpoint of mounts) t.ok(await site.same(mountpoint), mountpoint);
@@ -76,7 +76,7 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
     site.origin.down = true;
     const results = await site.storm(HOSTS);
     allIsWell(t, results);
-    t.ok(brought(results) > 0, "the cache has brought chunks");
+    t.ok(brought(results) > 0, "the cache delivers chunks");
     t.comment(`the cache has brought ${brought(results)} of ${HOSTS * CHUNKS} chunks`);
     site.origin.down = false;
   });
@@ -95,9 +95,9 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
     // Over this line, more hosts at once would take a minute, since each asks for everything.
     const results = await site.storm(HOSTS / 4);
     await killed;
-    t.ok(killed, "it was killed");
+    t.ok(killed, "the cache was killed during the storm");
     allIsWell(t, results);
-    t.ok(site.asks.asked.length > before, "the network was asked");
+    t.ok(site.asks.asked.length > before, "hosts ask the network");
     site.origin.instead = () => false;
   });
   return site;
@@ -147,7 +147,7 @@ export function allIsWell(t: Test, results: readonly HostResult[]): void {
   const bad = results.filter(
     ({ error, wrong, missed, bytes }) => error !== undefined || wrong > 0 || missed > 0 || bytes < BYTES,
   );
-  t.same(bad, [], `${results.length} hosts have all of it`);
+  t.same(bad, [], `all ${results.length} hosts have the whole release`);
 }
 
 function brought(results: readonly HostResult[]): number {
@@ -163,7 +163,7 @@ function fewHeads(t: Test, asked: readonly Asked[], started: number): void {
   const heads = headsOf(asked);
   // The storm need not begin and end with such a period: it may touch one more.
   const most = Math.ceil((performance.now() - started) / HEAD_KEPT_MS) + 1;
-  t.ok(heads <= most, `the newest release was asked for ${heads} times, and ${most} are allowed`);
+  t.ok(heads <= most, `the newest release is asked for ${heads} times, of ${most} allowed`);
 }
 
 function headsOf(asked: readonly Asked[]): number {

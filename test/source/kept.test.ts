@@ -68,27 +68,34 @@ t.test("a mount that is behind does not replace a newer release that others have
   const kept = async () => (await keptRelease(store, mounter().from))?.number;
   t.ok(await keepRelease(store, behind.from, release(2, 9), log));
   t.ok(await keepRelease(store, ahead.from, release(4, 3), log));
-  t.ok(await keepRelease(store, behind.from, release(3, 1), log), "what is there instead is as good");
+  t.ok(
+    await keepRelease(store, behind.from, release(3, 1), log),
+    "an older release counts as kept, since a newer one is",
+  );
   t.equal(await kept(), 4);
   t.ok(await keepRelease(store, behind.from, release(4, 5), log));
   t.same(
     (await keptRelease(store, mounter().from))!.certifiedAt,
     new Date(NOW - 3 * MINUTE),
-    "an older proof",
+    "an older proof does not replace a newer one",
   );
   t.ok(await keepRelease(store, behind.from, release(4, 0), log));
-  t.same((await keptRelease(store, mounter().from))!.certifiedAt, new Date(NOW), "a newer one");
+  t.same(
+    (await keptRelease(store, mounter().from))!.certifiedAt,
+    new Date(NOW),
+    "a newer proof replaces an older one",
+  );
 
   const alone = mounter();
   await keepRelease(store, alone.from, release(5, 3), log);
   const { restored } = alone.counts;
   for (const minutes of [2, 1, 0]) await keepRelease(store, alone.from, release(5, minutes), log);
-  t.equal(alone.counts.restored, restored, "its own proofs are not verified again");
+  t.equal(alone.counts.restored, restored, "a mount's own proofs are not verified again");
 
   const elsewhere = mounter("icfs", { rootKey: Buffer.alloc(133, 9) });
   await keepRelease(store, elsewhere.from, release(9, 0), log);
   t.equal(await keptKind(store, alone.from.address), "icfs");
-  t.equal(await kept(), 5, "on another network it is another canister");
+  t.equal(await kept(), 5, "a release from another network does not replace this one");
 });
 
 t.test("a kept release that is damaged or not certified is replaced by any other", async (t) => {
@@ -111,7 +118,7 @@ t.test("a kept release that is damaged or not certified is replaced by any other
   await keepRelease(store, mounter("icboot").from, release(undefined, -60, signed), log);
   await keepRelease(store, mounter("icboot").from, release(undefined, 0, signed), log);
   const { certifiedAt } = (await keptRelease(store, mounter("icboot").from))!;
-  t.same(certifiedAt, new Date(NOW), "by this host's clock, which may have been set back");
+  t.same(certifiedAt, new Date(NOW), "an uncertified release is replaced, even by one with an earlier time");
 });
 
 t.test("the newest certified time belongs to a network, and only moves forward", async (t) => {
@@ -119,7 +126,7 @@ t.test("the newest certified time belongs to a network, and only moves forward",
   const local = Buffer.alloc(133, 8);
   // An older version's record, of an unknown network.
   await store.writeBlob("newest-certified-time", Buffer.from(new Date(NOW + 1e10).toISOString()));
-  t.same(await newestCertifiedTime(store, KEY), new Date(0), "it says nothing");
+  t.same(await newestCertifiedTime(store, KEY), new Date(0), "an older version's record is ignored");
   await keepRelease(store, mounter("icfs", { rootKey: local }).from, release(1, -600), log);
   await keepRelease(store, mounter().from, release(1, 5), log);
   t.same(await newestCertifiedTime(store, KEY), new Date(NOW - 5 * MINUTE));
@@ -136,7 +143,7 @@ t.test("the newest certified time belongs to a network, and only moves forward",
   t.same(
     await newestCertifiedTime(store, KEY),
     new Date(NOW - MINUTE),
-    "this host's clock is not a certificate",
+    "an uncertified release does not move the certified time",
   );
 });
 
@@ -148,7 +155,11 @@ t.test("a release that was kept as the newest is also found by its number", asyn
   t.equal((await keptRelease(store, second.from))!.number, 2);
   await keepRelease(store, second.from, release(2, 0), log);
   await keepRelease(store, mounter().from, release(3, 0), log);
-  t.equal((await keptRelease(store, second.from))!.number, 2, "its own, once there is one");
+  t.equal(
+    (await keptRelease(store, second.from))!.number,
+    2,
+    "a release kept by its number is found after a newer one is kept",
+  );
 });
 
 t.test("the result says whether the release was kept", async (t) => {
@@ -177,6 +188,6 @@ t.test("a release that another mount keeps meanwhile is used instead", async (t)
   await t.rejects(
     keptRelease(store, { ...from, source }),
     { name: "FormatError" },
-    "and what stays as it is is not",
+    "a release that is refused and not replaced meanwhile is an error",
   );
 });

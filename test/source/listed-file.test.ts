@@ -22,7 +22,7 @@ t.test("a file is cut into parts of 1 MiB", async (t) => {
   );
   t.strictSame(fileOf("file", 0).chunks, []);
   const known = new ListedFile({ path: "file", size: 2, modified: 0n }, [HASH]);
-  t.equal(known.chunks[0]!.sha256, HASH, "with the hashes that are known from before");
+  t.equal(known.chunks[0]!.sha256, HASH, "a chunk has the hash known from before");
 });
 
 t.test("a chunk never changes, and when its hash becomes known it is another chunk", async (t) => {
@@ -33,14 +33,18 @@ t.test("a chunk never changes, and when its hash becomes known it is another chu
   t.equal(known.of(chunk!), chunk);
   const hashed = known.learn(chunk!, HASH!);
   t.equal(chunk!.sha256, undefined);
-  t.equal(keyOf(chunk!), key, "whoever has asked for it finds it by the same name");
+  t.equal(keyOf(chunk!), key, "the chunk asked for keeps its key");
   t.match(hashed, { sha256: HASH, file, offset: 0, size: MiB, name: chunk!.name });
   t.equal(known.of(chunk!), hashed);
-  t.equal(known.of(hashed), hashed, "of which no more becomes known");
-  t.equal(known.learn(chunk!, OTHER!), hashed, "what was accepted first stays");
+  t.equal(known.of(hashed), hashed, "a chunk with a hash stays the same");
+  t.equal(known.learn(chunk!, OTHER!), hashed, "the first hash learned is kept");
   t.equal(known.of(rest!), rest);
-  t.equal(known.of(fileOf("file", 2 * MiB).chunks[0]!).sha256, undefined, "another version is not known");
-  t.equal(new KnownChunks().of(chunk!), chunk, "what one source knows is not known to another");
+  t.equal(
+    known.of(fileOf("file", 2 * MiB).chunks[0]!).sha256,
+    undefined,
+    "the hash is not known for another version of the file",
+  );
+  t.equal(new KnownChunks().of(chunk!), chunk, "the hash is not known to another source");
 });
 
 t.test("hashes that become known are known to all trees, even to those made before", async (t) => {

@@ -28,7 +28,7 @@ t.test("a long list is sealed in steps, and each item is made when it is needed"
   }
   const work = sealing({ at: "now" }, "files", items());
   work.next();
-  t.ok(made < 1000, `${made} at first`);
+  t.ok(made < 1000, `${made} items made at first`);
   let steps = 1;
   for (let step = work.next(); !step.done; step = work.next()) steps += 1;
   t.ok(steps >= 10, `${steps} steps`);

@@ -69,12 +69,12 @@ step("icfs-serve@.service serves on a port below 1024, as a user of its own", as
   });
   t.match((await host.run("curl", "--silent", "http://127.0.0.1:9099/metrics")).stdout, /^icfs_serve_\w+\{/m);
   const { stdout: status } = await host.run("cat", `/proc/${MainPID}/status`);
-  t.match(status, /^Uid:\s+6[1-5]\d{3}\s/m, "one that systemd has made up");
-  t.match(status, /^CapEff:\s+0{13}400$/m, "which may take such a port, and no more");
+  t.match(status, /^Uid:\s+6[1-5]\d{3}\s/m, "the service runs as a dynamic user");
+  t.match(status, /^CapEff:\s+0{13}400$/m, "the only capability is CAP_NET_BIND_SERVICE");
   t.match(status, /^NoNewPrivs:\s+1$/m);
   t.match(status, /^Seccomp:\s+2$/m);
   const { stdout: kept } = await host.run("stat", "--format", "%a %U", "/var/cache/icfs-serve/site/");
-  t.match(kept, /^700 (?!root)/, "what it keeps is nobody else's");
+  t.match(kept, /^700 (?!root)/, "the cache directory is private and does not belong to root");
 });
 
 step("icfs status shows the service to root and to others", async (t) => {
@@ -107,7 +107,7 @@ step("the service reloads, restarts after it was killed, and ends gracefully", a
     Result: "success",
     ActiveState: "inactive",
   });
-  t.equal((await host.run("ls", "/run/icfs-serve")).stdout, "", "nothing is left of it");
+  t.equal((await host.run("ls", "/run/icfs-serve")).stdout, "", "no runtime directory is left behind");
 });
 
 step("icfs@.service mounts for the whole host", async (t) => {

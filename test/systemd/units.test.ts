@@ -33,7 +33,7 @@ for (const file of [MOUNTS, SERVES])
     const verify = () => run("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], { env });
     t.same(await verify(), { code: 0, stdout: "", stderr: "" });
     await writeFile(unit, `${await readFile(file, "utf8")}\n[Service]\nPatience=none\n`);
-    t.match((await verify()).stderr, /Unknown key.* 'Patience'/, "it would say so");
+    t.match((await verify()).stderr, /Unknown key.* 'Patience'/, "an unknown key is reported");
   });
 
 t.test("icfs@.service makes no mount namespace, so its mounts are the host's", async (t) => {
@@ -53,7 +53,7 @@ t.test("icfs-serve@.service can do little besides serving", async (t) => {
     unit,
     (await readFile(SERVES, "utf8")).replace(/^(ProtectSystem|SystemCallFilter)=.*\n/gm, ""),
   );
-  t.match(await analyze(), { code: 1 }, "it would say so");
+  t.match(await analyze(), { code: 1 }, "a unit with less protection fails the check");
 });
 
 /** The files that the generator makes of lines of fstab, by their names. */
@@ -93,7 +93,7 @@ t.test("the documentation's line for fstab makes a mount unit and an automount u
   t.ok(found.has("remote-fs.target.wants/srv-tftp.automount"), "wanted");
   t.notOk(
     [...found.keys()].some((name) => /requires\//.test(name)),
-    "not required",
+    "no unit requires the mount",
   );
 });
 

@@ -62,19 +62,23 @@ async function limitsOfCanister(): Promise<Map<string, number>> {
 
 t.test("the canister and its readers have the same limits", async (t) => {
   const found = await limitsOfCanister();
-  t.strictSame([...found.keys()].sort(), [...Object.keys(SHARED), ...OWN].sort(), "no limit is left out");
+  t.strictSame(
+    [...found.keys()].sort(),
+    [...Object.keys(SHARED), ...OWN].sort(),
+    "every limit of the canister is known to this test",
+  );
   for (const [name, limit] of Object.entries(SHARED)) t.equal(found.get(name), limit, name);
   t.strictSame(
     Object.values(limits).filter((limit) => !Object.values(SHARED).includes(limit)),
     [],
-    "and each of the readers' is one of the canister's",
+    "every limit of the readers is also the canister's",
   );
 });
 
 t.test("publishers limit symlinks as the canister does, and readers no more strictly", async (t) => {
   const [, step] = /let stepBytes = ([\d_]+);/.exec(await readFile(join(CANISTER, "paths.mo"), "utf8"))!;
   t.equal(canistersBudget().component, Number(step!.replaceAll("_", "")));
-  t.ok(readersBudget().component <= canistersBudget().component, "and a reader no less");
+  t.ok(readersBudget().component <= canistersBudget().component, "readers are no stricter than the canister");
 });
 
 t.test("a pack is not larger than a chunk may be", async (t) => {

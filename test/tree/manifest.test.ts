@@ -195,5 +195,5 @@ t.test("decoding goes in steps, even if one file has all the extents", async (t)
   const bytes = bytesOf({ chunks, entries: [whole] });
   let turns = 0;
   for (const _ of decodingManifest(bytes)) turns += 1;
-  t.ok(turns >= 40 + 2 * 10, `${turns} turns: for each thousand chunks, and twice for each 4,000 extents`);
+  t.ok(turns >= 40 + 2 * 10, `${turns} turns: one per thousand chunks, and two per 4,000 extents`);
 });

@@ -162,12 +162,16 @@ t.test("decoders do not throw on any bytes, and return only possible numbers", a
   );
   const many = Buffer.alloc(8 + 16);
   many.writeUInt32LE(0xffffffff, 0);
-  t.equal(decodeBatchForget(many).length, 1, "as many as there are, not as it says");
+  t.equal(
+    decodeBatchForget(many).length,
+    1,
+    "only the entries that exist are decoded, whatever the count says",
+  );
 });
 
 t.test("the answer to INIT", async (t) => {
   const reply = initReply({ flags: -1, maxReadahead: 1, maxBackground: 64, maxWrite: 4096, maxPages: 256 });
-  t.equal(reply.length, 64, "struct fuse_init_out since 7.23");
+  t.equal(reply.length, 64, "the size of struct fuse_init_out since protocol 7.23");
   t.same([reply.readUInt32LE(0), reply.readUInt32LE(12), reply.readUInt16LE(16)], [7, 0xffffffff, 64]);
   t.same([reply.readUInt32LE(20), reply.readUInt16LE(28)], [4096, 256]);
 });

@@ -128,15 +128,15 @@ t.test("a lookup, an open and a read", async (t) => {
   session.handle(request(Opcode.LOOKUP, ROOT_INODE, Buffer.from("file\0"), 11n));
   const entry = answers.pop()!;
   t.match(entry, { error: 0, unique: 11n });
-  t.equal(entry.body.length, 128, "struct fuse_entry_out");
+  t.equal(entry.body.length, 128, "the size of struct fuse_entry_out");
   t.equal(entry.body.readBigUInt64LE(0), BigInt(FILE));
   t.same(
     [entry.body.readBigUInt64LE(16), entry.body.readUInt32LE(32)],
     [0n, 0],
-    "the name is asked for every time",
+    "the kernel looks the name up every time",
   );
   t.equal(entry.body.readBigUInt64LE(40 + 8), BigInt(CONTENT.length));
-  t.equal(entry.body.readUInt32LE(40 + 52), 123_456_789, "nanoseconds of the time");
+  t.equal(entry.body.readUInt32LE(40 + 52), 123_456_789, "the nanoseconds of the modification time");
   session.handle(request(Opcode.OPEN, FILE, numbers(0)));
   t.equal(answers.pop()!.body.readBigUInt64LE(0), 7n);
   session.handle(request(Opcode.READ, FILE, numbers(7, 4, 6, 0, 0)));
@@ -159,11 +159,14 @@ t.test("an inode is retained until it has been forgotten as often as it was look
   session.handle(request(Opcode.READDIR, ROOT_INODE, numbers(handle, 0, 4096, 0, 0)));
   const before = answers.length;
   session.handle(request(Opcode.FORGET, FILE, numbers(2)));
-  t.ok(fileSystem.retained.has(FILE), "three less two: listing counts for nothing");
+  t.ok(
+    fileSystem.retained.has(FILE),
+    "one of three lookups is not forgotten yet, and listing does not count",
+  );
   session.handle(request(Opcode.BATCH_FORGET, 0, numbers(2, FILE, 1, FILE, 1)));
   t.same([fileSystem.retained.size, session.known.inodes], [0, 0]);
   session.handle(request(Opcode.FORGET, FILE, numbers(5)));
-  t.equal(answers.length, before, "forgetting has no answer");
+  t.equal(answers.length, before, "FORGET and BATCH_FORGET get no answer");
 });
 
 t.test("`.` and `..` are found from an inode that the kernel has forgotten", async (t) => {
@@ -174,20 +177,28 @@ t.test("`.` and `..` are found from an inode that the kernel has forgotten", asy
     return error === 0 ? Number(body.readBigUInt64LE(0)) : -error;
   };
   t.equal(found(FILE, "."), FILE);
-  t.ok(fileSystem.retained.has(FILE), "the kernel knows it again");
+  t.ok(fileSystem.retained.has(FILE), "a lookup of `.` retains the inode again");
   session.handle(request(Opcode.FORGET, FILE, numbers(1)));
   t.equal(fileSystem.retained.size, 0);
   t.equal(found(ROOT_INODE, "."), ROOT_INODE);
   t.equal(found(FILE, ".."), ROOT_INODE);
-  t.equal(found(77, "."), -ENOENT, "of another release: the kernel makes ESTALE of it");
-  t.same([fileSystem.retained.size, session.known.inodes], [0, 0], "the root is always known");
+  t.equal(
+    found(77, "."),
+    -ENOENT,
+    "an inode of another release gets ENOENT, which the kernel turns into ESTALE",
+  );
+  t.same([fileSystem.retained.size, session.known.inodes], [0, 0], "lookups of the root are not counted");
 
   const generation = (session: Session, answers: Answer[]) => {
     session.handle(request(Opcode.LOOKUP, ROOT_INODE, Buffer.from("file\0")));
     return answers.pop()!.body.readBigUInt64LE(8);
   };
   const others = Array.from({ length: 3 }, start).map((other) => generation(other.session, other.answers));
-  t.not(new Set([generation(session, answers), ...others]).size, 1, "each mount has its own");
+  t.not(
+    new Set([generation(session, answers), ...others]).size,
+    1,
+    "inode generations differ between mounts",
+  );
   t.equal(generation(session, answers), generation(session, answers));
 });
 
@@ -218,7 +229,7 @@ t.test("invalid names and truncated requests get errors, and a truncated header 
   for (const opcode of [Opcode.OPEN, Opcode.READ, Opcode.RELEASE, Opcode.GETXATTR, Opcode.INIT]) {
     t.equal(errorOf(request(opcode, FILE, Buffer.alloc(1))), EINVAL, `opcode ${opcode}`);
   }
-  t.equal(errorOf(Buffer.alloc(39)), undefined, "no header: nobody to answer");
+  t.equal(errorOf(Buffer.alloc(39)), undefined, "a message shorter than its header gets no answer");
   const lying = request(Opcode.STATFS, ROOT_INODE, Buffer.alloc(0));
   lying.writeUInt32LE(41, 0);
   t.equal(errorOf(lying), undefined);
@@ -282,7 +293,7 @@ t.test("an interrupt does not end a read while its reader lives", async (t) => {
   const { session, answers, reading } = startReading();
   answers.length = 0;
   session.handle(request(Opcode.INTERRUPT, 0, numbers(9), 10n));
-  t.same(answers, [], "this process lives: the read goes on");
+  t.same(answers, [], "the interrupt does not end the read");
   session.handle(request(Opcode.INTERRUPT, 0, numbers(77), 12n));
   while (answers.length < 2) await sleep(50);
   t.match(answers, [

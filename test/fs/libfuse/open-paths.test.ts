@@ -114,7 +114,7 @@ t.test("an open path keeps its inode until it is closed everywhere", async (t) =
   paths.closed("/file");
   t.equal(paths.resolve("/file"), inodeOf(B));
   t.equal(paths.getattr("/file").size, 99);
-  t.same([...fileSystem.retained], [], "and then it is forgotten");
+  t.same([...fileSystem.retained], [], "no inode is retained after the last close");
 });
 
 t.test("an open path outlives its release; a closed one does not", async (t) => {
@@ -140,7 +140,7 @@ t.test("new content with the same size and time is shown with another time", asy
   fileSystem.set(A);
   t.equal(shown(), A.modified);
   fileSystem.set({ ...B, modified: A.modified + MILLISECOND });
-  t.equal(shown(), A.modified + MILLISECOND, "its own time");
+  t.equal(shown(), A.modified + MILLISECOND, "content with a later time of its own is shown with that time");
 });
 
 t.test("whatever happens to a path, the kernel has pages of only one version", async (t) => {

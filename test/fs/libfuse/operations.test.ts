@@ -82,7 +82,11 @@ t.test("a read returns the file's bytes, and a read that loses bytes fails with 
 
   t.equal(operations.openFiles(), 2);
   operations.failReads();
-  t.same(await ask("read", "/a", handle, buffer, 10, 0), [-EIO], "once it is unmounted");
+  t.same(
+    await ask("read", "/a", handle, buffer, 10, 0),
+    [-EIO],
+    "a read fails once the file system is unmounted",
+  );
   for (const one of [handle, other]) t.same(await ask("release", "/a", one), [0]);
   t.equal(operations.openFiles(), 0);
 });
@@ -97,7 +101,7 @@ t.test("extended attributes are read, and too small a buffer gets ERANGE", async
     });
     return result;
   };
-  t.equal(get("user.test.inode", 0), 1, "how much there is");
+  t.equal(get("user.test.inode", 0), 1, "a buffer of size 0 gets the value's length");
   t.equal(get("user.test.inode", 1), 1);
   t.equal(get("user.test.none", 100), -ENODATA);
   let listed = 0;

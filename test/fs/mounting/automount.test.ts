@@ -17,7 +17,11 @@ t.test("finds the automounts that wait to be opened", async (t) => {
 t.test("an automounter's process group", async (t) => {
   for (const group of [1, 812]) t.equal(isAutomounters(group, MOUNTS), true, `${group}`);
   for (const group of [8, 77]) t.equal(isAutomounters(group, MOUNTS), false, `${group}`);
-  t.equal(isAutomounters(0, MOUNTS), false, "of what this process namespace does not see, none is known");
+  t.equal(
+    isAutomounters(0, MOUNTS),
+    false,
+    "group 0, which is in another process namespace, is never an automounter's",
+  );
 });
 
 t.test("a process's group is found, whatever the process is called", async (t) => {

@@ -10,10 +10,14 @@ t.test("modes", async (t) => {
   t.equal(octal("file", true), "100555");
   t.equal(octal("directory", false), "40555");
   t.equal(octal("symlink", false), "120777");
-  t.equal(octal("file", true, { fileMode: 0o440 }), "100550", "an x for each r");
+  t.equal(octal("file", true, { fileMode: 0o440 }), "100550", "the execute bits follow the read bits");
   t.equal(octal("file", true, { fileMode: 0o600 }), "100700");
   t.equal(octal("directory", false, { dirMode: 0o750 }), "40750");
-  t.equal(octal("file", false, { fileMode: 0o104755 }), "100755", "nothing but permissions");
+  t.equal(
+    octal("file", false, { fileMode: 0o104755 }),
+    "100755",
+    "only the permission bits of the option are used",
+  );
 });
 
 t.test("the options for libfuse", async (t) => {

@@ -50,7 +50,7 @@ t.test("finds the topmost mount at a path", async (t) => {
   const mounts = parseMountinfo(TEXT);
   t.equal(mountAt(mounts, "/srv/my tftp\\x")?.id, 43);
   t.equal(mountAt(mounts, "/a")?.source, "two");
-  t.equal(mountAt([...mounts].reverse(), "/a")?.source, "two", "in any order");
+  t.equal(mountAt([...mounts].reverse(), "/a")?.source, "two", "the order of the list does not matter");
   t.equal(mountAt(mounts, "/")?.id, 21);
   t.equal(mountAt(mounts, "/srv"), undefined);
 });
@@ -63,9 +63,13 @@ t.test("tells a mount from another with the same id", async (t) => {
   t.equal(isMounted([{ ...mount, device: "0:99" }], mount), false);
   t.equal(isMounted([{ ...mount, type: "tmpfs" }], mount), false);
   t.equal(isMounted([{ ...mount, source: "another" }], mount), false);
-  t.equal(isMounted([{ ...mount, mountpoint: "/moved" }], mount), true, "a moved mount is still there");
+  t.equal(isMounted([{ ...mount, mountpoint: "/moved" }], mount), true, "a moved mount is still mounted");
   t.equal(isMountedThere(mounts, mount), true);
-  t.equal(isMountedThere([{ ...mount, mountpoint: "/elsewhere" }], mount), false, "but not where it was");
+  t.equal(
+    isMountedThere([{ ...mount, mountpoint: "/elsewhere" }], mount),
+    false,
+    "a moved mount is no longer at its old mountpoint",
+  );
 });
 
 t.test("reads this host's mounts", async (t) => {

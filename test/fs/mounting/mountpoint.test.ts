@@ -43,7 +43,7 @@ t.test("a dead mount of another file system is left alone", async (t) => {
     name: "UserError",
     message: /is a dead mount, but not of icfs; umount -l removes it$/,
   });
-  t.equal(mountAt(await readMounts(), path)?.type, "fuse.sshfs", "it is there as before");
+  t.equal(mountAt(await readMounts(), path)?.type, "fuse.sshfs", "the dead mount is still mounted");
 });
 
 t.test(

@@ -55,7 +55,7 @@ t.test("a file's extents are in memory once, however often the file is open", as
   fileSystem.release(first);
   for (const handle of handles.splice(1)) fileSystem.release(handle);
   const got = Buffer.concat(await fileSystem.read(handles[0]!, 6, 3));
-  t.equal(got.toString(), "gab", "who has it open still reads it");
+  t.equal(got.toString(), "gab", "a handle that is still open can be read");
 });
 
 t.test("a read of a file in tiny extents fetches only a few chunks at once", async (t) => {
@@ -102,8 +102,8 @@ t.test("a chunk that one read needs many times is fetched only a few times", asy
   over = true;
   t.equal(got.length, extents);
   t.equal(got[199_999], 97 + (199_999 % 7));
-  t.ok(asked <= 200, `asked ${asked} times`);
-  t.ok(turns >= 20, `others had ${turns} turns`);
+  t.ok(asked <= 200, `chunks are requested ${asked} times`);
+  t.ok(turns >= 20, `other work gets ${turns} turns during the read`);
 });
 
 t.test("a read times out as a whole, however many chunks it needs", async (t) => {
@@ -127,7 +127,7 @@ t.test("a read times out as a whole, however many chunks it needs", async (t) =>
   await t.rejects(fileSystem.read(handle, 0, 100_000), { message: /^EIO: file: no answer within/ });
   const then = asked;
   await new Promise((resolve) => setTimeout(resolve, 100));
-  t.ok(asked <= then + 16, "and nobody asks for more");
+  t.ok(asked <= then + 16, "chunks are no longer requested after the timeout");
 });
 
 t.test("an open file does not keep the tree of its release in memory", async (t) => {
@@ -164,7 +164,7 @@ t.test("an open file does not keep the tree of its release in memory", async (t)
   t.equal(
     Buffer.concat(await fileSystem.read(again, 8, 100)).toString(),
     "bc",
-    "it can be opened again as well",
+    "the file can be opened again",
   );
   t.same(fileSystem.readdir(gone), []);
 });

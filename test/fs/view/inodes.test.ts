@@ -122,7 +122,7 @@ t.test("an inode has the time of the release that last changed it", async (t) =>
     "k/file": 1,
     link: 2,
   };
-  t.same(since(inodes), second, "times, what can be executed, and targets");
+  t.same(since(inodes), second, "changed times, execute bits and link targets count as changes");
   switchTo(
     inodes,
     of(3, [
@@ -131,8 +131,12 @@ t.test("an inode has the time of the release that last changed it", async (t) =>
     ]),
   );
   const { "d/later": _, ...rest } = second;
-  t.same(since(inodes), { ...rest, "": 3, d: 3, k: 3, "k/new": 3 }, "names that come and go");
-  t.equal(Number(inodes.get(held)!.since), 2, "of what is held, too");
+  t.same(
+    since(inodes),
+    { ...rest, "": 3, d: 3, k: 3, "k/new": 3 },
+    "a name that is added or removed changes its directory",
+  );
+  t.equal(Number(inodes.get(held)!.since), 2, "a held inode of a removed file keeps its time");
 
   const numberless = (seen: Date, entries: Entry[]) => {
     const { tree, release } = of(1, entries, seen);
@@ -140,7 +144,11 @@ t.test("an inode has the time of the release that last changed it", async (t) =>
   };
   const listed = new Inodes(numberless(new Date(5), [empty("a"), empty("b")]));
   switchTo(listed, numberless(new Date(6), [empty("a"), empty("c")]));
-  t.same(since(listed), { "": 6e6, a: 5e6, c: 6e6 }, "of canisters without releases, when it was seen");
+  t.same(
+    since(listed),
+    { "": 6e6, a: 5e6, c: 6e6 },
+    "without release numbers, the time is when the change was first seen",
+  );
 });
 
 t.test("a retained inode outlives its release, until it is forgotten", async (t) => {
@@ -150,13 +158,13 @@ t.test("a retained inode outlives its release, until it is forgotten", async (t)
   inodes.retain(held);
   inodes.retain(gone);
   switchTo(inodes, release({ "d/held": "y", "d/left": "y" }, 2));
-  t.equal(inodes.get(held)?.served.release.number, 1, "the old content is there");
-  t.equal(inodes.get(left), undefined, "nobody has it");
-  t.equal(inodeOf(inodes, "d"), directory, "directories keep theirs");
+  t.equal(inodes.get(held)?.served.release.number, 1, "the held inode still belongs to release 1");
+  t.equal(inodes.get(left), undefined, "an inode that is not held is gone");
+  t.equal(inodeOf(inodes, "d"), directory, "a directory keeps its inode");
   t.equal(inodes.get(gone)?.node.entry.path, "gone");
   t.not(inodeOf(inodes, "d/held"), held);
   switchTo(inodes, release({ "d/held": "x" }, 3));
-  t.equal(inodes.get(held)?.served.release.number, 1, "over more than one switch");
+  t.equal(inodes.get(held)?.served.release.number, 1, "the held inode survives more than one switch");
   t.equal(inodes.outdated, 2);
   inodes.forget(held);
   inodes.forget(gone);
@@ -173,25 +181,25 @@ t.test("names on which something is mounted keep their meaning until it is unmou
   const before = new Map(paths.map((path) => [path, way(path)]));
 
   const held = switchTo(inodes, release({ d: "a file", other: "y", "kept/file": "x", new: "x" }, 2), paths);
-  t.same(held, ["d/e", "other"], "the tree still has the rest");
+  t.same(held, ["d/e", "other"], "only names that the new release removes or changes are held");
   for (const path of paths) t.equal(way(path), before.get(path), path);
   t.same(names(ROOT_INODE).sort(), ["d", "kept", "new", "other"], "each once");
   const d = way("d")!;
   t.match(inodes.get(d), { node: { entry: { kind: "directory" } }, served: { release: { number: 1 } } });
-  t.same(names(d), ["e"], "there is nothing else in it");
+  t.same(names(d), ["e"], "the held directory contains nothing else");
   t.equal(way("d/file"), undefined);
   t.same(names(way("d/e")!), []);
 
   t.same(inodes.stillMountedOn(["d/e"]), ["d/e"]);
-  t.not(way("other"), before.get("other"), "that of release 2");
+  t.not(way("other"), before.get("other"), "after its unmount, the name refers to release 2");
   t.equal(way("d/e"), before.get("d/e"));
 
   t.same(
     switchTo(inodes, release({ "d/file": "z", "d/e/below": "x" }, 3), ["d/e"]),
     [],
-    "they are there again",
+    "nothing is held when the release has the names again",
   );
-  t.equal(way("d"), d, "and the same");
+  t.equal(way("d"), d, "the directory keeps its inode");
   t.equal(way("d/e"), before.get("d/e"));
   t.same(names(d), ["e", "file"]);
   t.same(
@@ -199,7 +207,11 @@ t.test("names on which something is mounted keep their meaning until it is unmou
     [d, ROOT_INODE],
   );
   t.same(switchTo(inodes, release({}, 4), ["d/e"]), ["d/e"]);
-  t.same(switchTo(inodes, release({ new: "x" }, 5), ["d/e"]), ["d/e"], "over more than one switch");
+  t.same(
+    switchTo(inodes, release({ new: "x" }, 5), ["d/e"]),
+    ["d/e"],
+    "the name is held over more than one switch",
+  );
   t.equal(way("d/e"), before.get("d/e"));
   t.same(inodes.stillMountedOn([]), []);
   t.same([way("d"), inodes.get(d)], [undefined, undefined]);
@@ -226,7 +238,7 @@ t.test(
     t.equal(inodeOf(inodes, "file"), before);
     switchTo(inodes, inChunk("a third", content, 3));
     const unread = inodeOf(inodes, "file");
-    t.not(unread, before, "what the manifest says of it is the publisher's word");
+    t.not(unread, before, "an unread file gets a new inode, since its hash is only the publisher's claim");
     const changed = inChunk("a fourth", createHash("sha256").update("y").digest(), 4);
     changed.file.checked = true;
     switchTo(inodes, changed);
@@ -258,10 +270,10 @@ t.test(
     const inodes = new Inodes(release(1, a!));
     const first = inodeOf(inodes, "file");
     switchTo(inodes, release(2, a!));
-    t.equal(inodeOf(inodes, "file"), first, "the same one");
+    t.equal(inodeOf(inodes, "file"), first, "a file in the same chunk keeps its inode");
     switchTo(inodes, release(3, b!));
     const second = inodeOf(inodes, "file");
-    t.not(second, first, "nothing is known of either");
+    t.not(second, first, "a file in another chunk gets a new inode while neither hash is known");
     learn(b!, "x");
     switchTo(inodes, release(4, c!));
     const third = inodeOf(inodes, "file");
@@ -269,7 +281,11 @@ t.test(
     learn(c!, "x");
     learn(d!, "x");
     switchTo(inodes, release(5, d!));
-    t.equal(inodeOf(inodes, "file"), third, "both have turned out to be the same");
+    t.equal(
+      inodeOf(inodes, "file"),
+      third,
+      "the inode stays once both chunks are known to have the same hash",
+    );
     learn(a!, "y");
     switchTo(inodes, release(6, a!));
     t.not(inodeOf(inodes, "file"), third, "or not");
@@ -282,8 +298,8 @@ t.test("a large directory is listed once for all readers, and again after a swit
   const inodes = new Inodes(release(names(1000), 0));
   const d = inodeOf(inodes, "d")!;
   const before = inodes.children(d);
-  t.equal(inodes.children(d), before, "the same array");
+  t.equal(inodes.children(d), before, "a second listing returns the same array");
   switchTo(inodes, release(names(999), 1));
-  t.equal(inodes.children(d).length, 999, "of the release that is live");
-  t.equal(before.length, 1000, "and who has begun to list it goes on with what it was");
+  t.equal(inodes.children(d).length, 999, "the listing after a switch is that of the live release");
+  t.equal(before.length, 1000, "a reader that has begun to list keeps the old listing");
 });

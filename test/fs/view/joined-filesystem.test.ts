@@ -104,11 +104,11 @@ t.test("each inode belongs to one file in one tree", async (t) => {
   t.equal(new Set(inodes).size, inodes.length);
   t.ok(
     inodes.every((inode) => inode >= ROOT_INODE && inode < 2 ** 32),
-    "in the range that transports have",
+    "inodes are within the range that the transports support",
   );
   t.equal(await text(root, "stable/dir/a"), "x");
   t.equal(await text(root, "canary/dir/a"), "y");
-  t.match(statistics, { opens: 2, reads: 2, bytes: 2 }, "readers are counted together");
+  t.match(statistics, { opens: 2, reads: 2, bytes: 2 }, "the readers of all trees are counted together");
   for (const name of ["stable", "canary"]) {
     const directory = walk(root, `${name}/dir`);
     t.equal(root.parent(directory), walk(root, name));
@@ -131,7 +131,7 @@ t.test("a tree with more nodes than a block of numbers works beside another", as
   t.equal(await text(root, "few/dir/a"), "z");
   const kept = walk(root, "many/dir/f3");
   atOnce(parts[0]!.prepare(release(2, { ...many, f0: "y", new: "n" })))([]);
-  t.equal(walk(root, "many/dir/f3"), kept, "what has not changed keeps its number");
+  t.equal(walk(root, "many/dir/f3"), kept, "an unchanged file keeps its inode");
   t.equal(await text(root, "many/dir/f0"), "y");
   t.equal(await text(root, "many/dir/new"), "n");
   t.equal(new Set(all(root)).size, inodes.length + 1);
@@ -147,7 +147,11 @@ t.test("when one tree switches, the others stay unchanged", async (t) => {
   t.not(walk(root, "stable/dir/a"), before[0]);
   t.equal(walk(root, "canary/dir/a"), before[1]);
   t.equal(await text(root, "canary/dir/a"), "x");
-  t.equal(Buffer.concat(await root.read(handle, 0, 1)).toString(), "x", "who has it open has what it was");
+  t.equal(
+    Buffer.concat(await root.read(handle, 0, 1)).toString(),
+    "x",
+    "an open handle still reads the old content",
+  );
   t.equal(root.getattr(before[0]!).size, 1);
   root.release(handle);
   root.forget(before[0]!);
@@ -169,7 +173,7 @@ t.test("a removed tree is still served to those who hold it, and its name can be
   root.release(handle);
   await t.rejects(root.read(handle, 0, 1), /EBADF/);
   add("canary", release(2, { a: "y" }));
-  t.not(walk(root, "canary"), directory, "it is another directory");
+  t.not(walk(root, "canary"), directory, "the new directory has another inode");
   t.not(walk(root, "canary/dir/a"), file);
   t.equal(await text(root, "canary/dir/a"), "y");
 });

@@ -167,7 +167,11 @@ t.test("attributes", async (t) => {
     modified: 5_000_000n,
   });
   const inode = fileSystem.lookup(ROOT_INODE, "link");
-  t.match(fileSystem.getattr(inode), { kind: "symlink", size: 4 }, "a symlink's size is its target's bytes");
+  t.match(
+    fileSystem.getattr(inode),
+    { kind: "symlink", size: 4 },
+    "a symlink's size is the length of its target in bytes",
+  );
   t.equal(fileSystem.readlink(inode), "d/ü");
 });
 
@@ -181,7 +185,7 @@ t.test("each error has its errno", async (t) => {
   t.equal(
     codeOf(() => inode("..")),
     "ENOENT",
-    "the kernel resolves these itself",
+    "`..` is not found, because the kernel resolves it itself",
   );
   t.equal(
     codeOf(() => fileSystem.lookup(inode("file"), "x")),
@@ -215,7 +219,11 @@ t.test("each error has its errno", async (t) => {
   store.broken = true;
   await t.rejects(fileSystem.read(handle, 0, 3), { message: /^EIO: file: no answer within/ });
   store.broken = false;
-  t.same(await fileSystem.read(handle, 0, 3), [Buffer.from("abc")], "and the handle is good afterwards");
+  t.same(
+    await fileSystem.read(handle, 0, 3),
+    [Buffer.from("abc")],
+    "the handle still works after a failed read",
+  );
   fileSystem.release(handle);
   await t.rejects(fileSystem.read(handle, 0, 3), { message: /^EBADF: / });
 });
@@ -229,7 +237,7 @@ t.test("metadata operations do not fetch chunks", async (t) => {
   t.equal((await fileSystem.read(empty, 0, 10)).length, 0);
   const file = open(fileSystem, fileSystem.lookup(ROOT_INODE, "file"));
   t.equal((await fileSystem.read(file, 3, 10)).length, 0);
-  t.same([store.asked, store.prefetched], [[], []], "nor does reading past the end");
+  t.same([store.asked, store.prefetched], [[], []], "a read past the end fetches no chunk either");
 });
 
 t.test("chunks are read ahead for a sequential reader, but not after a jump", async (t) => {
@@ -242,14 +250,14 @@ t.test("chunks are read ahead for a sequential reader, but not after a jump", as
   const ahead = Array.from({ length: 16 }, (_, i) => i + 1);
   t.same(numbers(), ahead);
   await fileSystem.read(handle, 10, 10);
-  t.ok(numbers().includes(17), "the window moves on");
+  t.ok(numbers().includes(17), "the read-ahead window moves on");
   await fileSystem.read(handle, 200, 10);
   t.same(numbers(), [], "a jump");
   await fileSystem.read(handle, 280, 20);
-  t.same(numbers(), [], "another, to the end");
+  t.same(numbers(), [], "a second jump, up to the end");
   const other = open(fileSystem, inode);
   await fileSystem.read(other, 0, 300);
-  t.same(numbers(), [], "there is nothing past the end");
+  t.same(numbers(), [], "nothing is read ahead past the end");
 });
 
 t.test("for a reader of one file after another, the next files are read ahead", async (t) => {
@@ -263,15 +271,19 @@ t.test("for a reader of one file after another, the next files are read ahead", 
     fileSystem.release(handle);
     return store.prefetched.splice(0).map((reference) => manifest.chunks.indexOf(reference));
   };
-  t.same([await ahead(4), await ahead(5)], [[], []], "two neighbours may be all");
+  t.same(
+    [await ahead(4), await ahead(5)],
+    [[], []],
+    "two neighbouring files are not enough to start reading ahead",
+  );
   t.same(
     await ahead(6),
     Array.from({ length: 16 }, (_, i) => 7 + i),
   );
   t.same(await ahead(20), [], "a jump");
-  t.ok((await ahead(7)).includes(23), "another reader does not end it");
+  t.ok((await ahead(7)).includes(23), "another reader does not stop the read-ahead");
   for (let i = 8; i < 29; i++) await ahead(i);
-  t.same(await ahead(29), [], "there is nothing behind the last");
+  t.same(await ahead(29), [], "nothing is read ahead after the last file");
 });
 
 t.test("each opened file is reported done once, when it is closed or fails to open", async (t) => {
@@ -294,7 +306,7 @@ t.test("each opened file is reported done once, when it is closed or fails to op
   t.equal(open, 1);
   fileSystem.release(handle);
   fileSystem.release(handle);
-  t.equal(open, 0, "closed, once");
+  t.equal(open, 0, "a file that is released twice is reported done once");
   refuse = () => {
     throw new Error("too old");
   };
@@ -305,7 +317,7 @@ t.test("each opened file is reported done once, when it is closed or fails to op
   t.equal(open, 0);
   refuse = () => Promise.reject(new Error("not all of it is here"));
   const waiting = fileSystem.open(file);
-  t.equal(open, 1, "while it is waited for");
+  t.equal(open, 1, "a file counts as open while its opening is pending");
   await t.rejects(Promise.resolve(waiting), { message: /^EIO: / });
   t.equal(open, 0);
   refuse = () => Promise.resolve();

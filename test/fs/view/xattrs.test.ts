@@ -48,7 +48,7 @@ for (const [kind, named] of Object.entries(RELEASES)) {
         t.equal(
           value !== undefined,
           names.includes(name),
-          `${entry.path}: what is listed can be read: ${name}`,
+          `${entry.path}: ${name} can be read if and only if it is listed`,
         );
       }
     }

@@ -41,7 +41,7 @@ t.test("the first signature is checked with hardly more additions than the secon
       t.ok(verifySignature(Buffer.from(PUBLIC_KEY, "hex"), Buffer.from(SIGNATURE, "hex"), MESSAGE)),
     );
   const [first, second] = [check(), check()];
-  t.ok(second > 0, "they are counted");
+  t.ok(second > 0, "additions are counted");
   // Some calls are not counted once the code is optimized; a table takes 4000.
   t.ok(first < second + 2000, `${first} and ${second} additions`);
 });
@@ -63,17 +63,21 @@ t.test("wrong signatures, wrong keys and keys outside the group are refused as b
     return ours;
   };
   t.equal(check(PUBLIC_KEY, SIGNATURE), true);
-  t.equal(check(PUBLIC_KEY, SIGNATURE, Buffer.alloc(32, 8)), false, "of another message");
+  t.equal(
+    check(PUBLIC_KEY, SIGNATURE, Buffer.alloc(32, 8)),
+    false,
+    "a signature of another message is refused",
+  );
   const { G1, G2 } = bls12_381;
   const generator = G2.Point.BASE.toHex(true);
-  t.equal(check(generator, SIGNATURE), false, "by another key");
-  t.equal(check(PUBLIC_KEY, G1.Point.BASE.toHex(true)), false, "another signature");
+  t.equal(check(generator, SIGNATURE), false, "a signature by another key is refused");
+  t.equal(check(PUBLIC_KEY, G1.Point.BASE.toHex(true)), false, "another signature is refused");
   // With the secret key 1, the message's own point is its signature: the check must multiply and pair the generator itself correctly.
   const own = bls12_381.shortSignatures.hash(MESSAGE).toHex(true);
   t.equal(check(generator, own), true);
   t.ok(G2.Point.BASE.isTorsionFree());
   // On the curve, but not in the group of prime order.
   const outside = `${"80".padEnd(96, "0")}${"2".padStart(96, "0")}`;
-  t.match(check(outside, SIGNATURE), /prime-order subgroup/, "a key outside of the group");
+  t.match(check(outside, SIGNATURE), /prime-order subgroup/, "a key outside the group is refused");
   t.end();
 });

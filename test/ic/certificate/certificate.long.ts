@@ -197,7 +197,7 @@ async function compared(t: Test, runs: number, isCheap: boolean) {
   t.ok(count.good > runs / 10 && count.bad > runs / 10, JSON.stringify(count));
   t.ok(
     count.refusedByCore < count.good / 2,
-    `core refuses ${count.refusedByCore} good ones, of several shards`,
+    `core refuses ${count.refusedByCore} good certificates that show several shards`,
   );
 }
 t.test("five thousand certificates with cheap signatures", (t) => compared(t, 5000, true));
@@ -222,7 +222,7 @@ t.test(
           t.equal(cores, "certified", `byte ${at}`);
         }
       }
-      t.ok(believed < good.length / 5, `${form}: of ${4 * good.length} changes ${believed} do not matter`);
+      t.ok(believed < good.length / 5, `${form}: ${believed} of ${4 * good.length} changes have no effect`);
     }
   },
 );

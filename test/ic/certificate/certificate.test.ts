@@ -60,27 +60,47 @@ t.test("canister ranges, in one leaf and in shards", async (t) => {
 
 t.test("a shard counts only if it is shown and belongs to this subnet", async (t) => {
   const shards = [[range(0, 10)], [range(40, 60)], [range(80, 90)]];
-  t.equal(await verified({ form: "sharded", shards, shown: [1] }), "certified", "as the IC shows it: alone");
+  t.equal(
+    await verified({ form: "sharded", shards, shown: [1] }),
+    "certified",
+    "a shard is accepted when it is shown alone, as by the IC",
+  );
   for (const shown of [[0], [2], [0, 2]]) {
     await t.rejects(verified({ form: "sharded", shards, shown }), { message: NOT_INCLUDED }, `${shown}`);
   }
   const others = [[range(40, 60)]];
   const theirs = { shards: [[range(0, 10)]], others };
-  await t.rejects(verified({ form: "sharded", ...theirs }), { message: NOT_INCLUDED }, "another subnet's");
+  await t.rejects(
+    verified({ form: "sharded", ...theirs }),
+    { message: NOT_INCLUDED },
+    "another subnet's shard is refused",
+  );
   t.equal(
     await verified({ form: "sharded", shards, others: [[range(0, 10)]] }),
     "certified",
-    "beside another's",
+    "a shard is accepted beside another subnet's",
   );
   const hidden = { form: "sharded", shards, shown: [] } as const;
   const nothing = /its delegation has no canister ranges of its subnet/;
-  await t.rejects(verified(hidden), { name: "VerificationError", message: nothing }, "none is shown");
-  await t.rejects(verified({ ...hidden, others }), { message: nothing }, "none but another subnet's");
+  await t.rejects(
+    verified(hidden),
+    { name: "VerificationError", message: nothing },
+    "a certificate that shows no shard is refused",
+  );
+  await t.rejects(
+    verified({ ...hidden, others }),
+    { message: nothing },
+    "a certificate that shows only another subnet's shard is refused",
+  );
 });
 
 t.test("signers and times", async (t) => {
   const now = Date.now();
-  t.equal(await verified({ withoutDelegation: true }), "certified", "by the root key itself");
+  t.equal(
+    await verified({ withoutDelegation: true }),
+    "certified",
+    "a certificate signed by the root key itself is accepted",
+  );
   t.equal(await verified({ time: now - 4 * MINUTE, delegationTime: now - 1000 * MINUTE }), "certified");
   const refused: [CertificateFields | Partial<CertificateFields>, RegExp][] = [
     [{ root: newBlsKey() }, /does not verify by the network's root key/],
@@ -95,10 +115,18 @@ t.test("signers and times", async (t) => {
   for (const [fields, message] of refused) {
     await t.rejects(verified(fields), { name: "VerificationError", message }, String(message));
   }
-  await t.rejects(verified({}, canisterId(51)), { message: /it has no certified data/ }, "another canister");
+  await t.rejects(
+    verified({}, canisterId(51)),
+    { message: /it has no certified data/ },
+    "a certificate for another canister is refused",
+  );
   const old = certify({ canister: CANISTER, data: DATA, root: ROOT, subnet: SUBNET, time: 0 });
   const { data, time } = await verifyCertificate(old, ROOT.publicKey, CANISTER, "certified_data", "any");
-  t.same([data, time], [DATA, new Date(0)], "of any age, for what was verified before");
+  t.same(
+    [data, time],
+    [DATA, new Date(0)],
+    "a certificate of any age is accepted for data that was verified before",
+  );
 });
 
 t.test("bytes that are not a certificate are refused", async (t) => {

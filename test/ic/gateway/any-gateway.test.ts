@@ -104,7 +104,7 @@ t.test("when this host does not accept a head, it asks another gateway", async (
     if (numbers.length === 1) throw new VerificationError(replayed);
   });
   t.equal(head?.header.number, 1);
-  t.same(numbers, [1, 1], "another one is looked at");
+  t.same(numbers, [1, 1], "a second gateway's head is looked at");
   t.match(lied(), { wrong: 1, aside: { why: `its answer was wrong: ${replayed}` } });
 });
 
@@ -161,7 +161,7 @@ t.test("when two gateways each bring a part of a signed answer, only the liar is
     };
     honest.fault = (path) => (path.endsWith(first) && lies === 0 ? "silence" : "none");
     t.ok(await queries(agent, c.id)("roles_granted", Buffer.from("4449444c0000", "hex")), first);
-    t.ok(lies > 0, `${first} of the liar's`);
+    t.ok(lies > 0, `the liar answers ${first}`);
     t.match(gatewaysOf(network).health(), [{ wrong: 1 }, { wrong: 0 }], first);
   }
 });
@@ -220,9 +220,9 @@ t.test("a call goes to the next gateway as it was signed, and is executed once",
     });
     const number = head.header.number + 1;
     t.same(result, { ok: BigInt(number) }, name);
-    t.equal(calls.length, 2, `${name}: both were asked`);
-    t.ok(calls[0]!.equals(calls[1]!), `${name}: the same`);
-    t.equal((await c.source.head())!.header.number, number, `${name}: once`);
+    t.equal(calls.length, 2, `${name}: the call is sent to both gateways`);
+    t.ok(calls[0]!.equals(calls[1]!), `${name}: both gateways get the same call`);
+    t.equal((await c.source.head())!.header.number, number, `${name}: the call is executed once`);
   }
 });
 
@@ -241,6 +241,6 @@ t.test("a call that no gateway takes at first is sent again, and executed once",
   });
   const number = head.header.number + 1;
   t.same(result, { ok: BigInt(number) });
-  t.ok(refusals > 1, "it was refused first");
+  t.ok(refusals > 1, "the call is refused at first");
   t.equal((await c.source.head())!.header.number, number);
 });

@@ -50,12 +50,24 @@ t.test("an older version is remembered for ten minutes, for each gateway and end
     const { ask, pass } = gateway((form) => (OLD(form) === 200 ? 200 : status));
     t.equal(await ask("query"), "v3/query v2/query: 200 v2/query");
     t.equal(await ask("query"), "v2/query: 200 v2/query");
-    t.equal(await ask("call"), "v4/call v3/call: 200 v3/call", "of calls nothing is known yet");
+    t.equal(
+      await ask("call"),
+      "v4/call v3/call: 200 v3/call",
+      "the version for queries is not assumed for calls",
+    );
     t.equal(await ask("call"), "v3/call: 200 v3/call");
     t.equal(await ask("query", "https://two.example"), "v3/query v2/query: 200 v2/query", "another");
-    t.equal(await ask("query", "https://one.example/ic"), "v3/query v2/query: 200 v2/query", "below a path");
+    t.equal(
+      await ask("query", "https://one.example/ic"),
+      "v3/query v2/query: 200 v2/query",
+      "an address with another path is another gateway",
+    );
     pass(9 * MINUTE);
-    t.equal(await ask("query"), "v2/query: 200 v2/query", "not for longer because it is used");
+    t.equal(
+      await ask("query"),
+      "v2/query: 200 v2/query",
+      "the version is still remembered after nine minutes",
+    );
     pass(MINUTE);
     t.equal(await ask("query"), "v3/query v2/query: 200 v2/query", "asked again");
     t.equal(await ask("query"), "v2/query: 200 v2/query");
@@ -73,7 +85,11 @@ t.test("a change of a gateway's versions is noticed at once, or after ten minute
   const { ask, pass } = gateway((form) => has(form));
   await ask("query");
   has = NEW;
-  t.equal(await ask("query"), "v2/query v3/query: 200 v3/query", "the older one is gone");
+  t.equal(
+    await ask("query"),
+    "v2/query v3/query: 200 v3/query",
+    "the newer version is asked for when the older one is gone",
+  );
   t.equal(await ask("query"), "v3/query: 200 v3/query");
   has = OLD;
   t.equal(await ask("query"), "v3/query v2/query: 200 v2/query", "and back");

@@ -34,6 +34,6 @@ t.test("paths are encoded, and keep their meaning", async (t) => {
   for (const [path, encoded] of Object.entries(paths)) {
     const url = gatewayUrl(resolveNetwork("ic"), ID, path);
     t.equal(url, `https://${ID}.icp0.io${encoded}`, path);
-    t.equal(new URL(url).href, url, "and no client changes it");
+    t.equal(new URL(url).href, url, "parsing leaves the URL unchanged");
   }
 });

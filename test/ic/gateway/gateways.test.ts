@@ -88,7 +88,11 @@ t.test("a single gateway is asked, whatever it does", async (t) => {
   t.match(await ask(), { by: "a", status: 200, asked: ["a"], took: 50 });
   behaviours.a = { after: 1, status: 503, headers: { "retry-after": "30" } };
   t.match(await ask(), { by: "a", status: 503, asked: ["a"] });
-  t.match(await ask(), { by: "a", status: 503, asked: ["a"], took: 1 }, "who asks waits by itself");
+  t.match(
+    await ask(),
+    { by: "a", status: 503, asked: ["a"], took: 1 },
+    "a single gateway is asked again at once, despite its Retry-After",
+  );
   behaviours.a = { fails: "gone" };
   t.match(await ask(), { error: { message: "gone" }, asked: ["a"] });
   behaviours.a = { after: LIMIT };
@@ -103,30 +107,58 @@ t.test("the quickest gateway is asked, and the others from time to time, to meas
     b: { after: 20 },
     c: { after: 40 },
   });
-  t.match(await ask(), { by: "b", asked: ["a", "b", "c"], took: 20 }, "nothing is known yet");
-  t.same(ended, ["a", "c"], "and then ended");
+  t.match(
+    await ask(),
+    { by: "b", asked: ["a", "b", "c"], took: 20 },
+    "all gateways are asked while nothing is known about them",
+  );
+  t.same(ended, ["a", "c"], "the slower requests are cancelled");
   t.match(await ask(), { by: "b", asked: ["b"] });
-  t.match(await ask({ kind: "read_state" }), { by: "b", asked: ["b"] }, "of another kind as well");
+  t.match(
+    await ask({ kind: "read_state" }),
+    { by: "b", asked: ["b"] },
+    "another kind of request goes to the same gateway first",
+  );
   behaviours.b = { after: 60 };
-  t.match(await ask(), { by: "b", asked: ["b"], took: 60 }, "slower, but not late");
+  t.match(
+    await ask(),
+    { by: "b", asked: ["b"], took: 60 },
+    "a gateway that is slower, but not late, is still asked first",
+  );
   clock.skip(60_001);
-  t.match(await ask(), { by: "c", asked: ["b", "a", "c"], took: 40 }, "after a minute");
+  t.match(
+    await ask(),
+    { by: "c", asked: ["b", "a", "c"], took: 40 },
+    "the other gateways are measured again after a minute",
+  );
   behaviours.c = { after: 5 };
   clock.skip(60_001);
   t.match(await ask(), { by: "c", took: 5 });
-  t.match(await ask(), { by: "c", asked: ["c"] }, "the quickest by now");
+  t.match(await ask(), { by: "c", asked: ["c"] }, "the gateway that has become the quickest is asked first");
 });
 
 t.test("when one gateway is late, another is asked too", async (t) => {
   const { ask, behaviours, health, clock, ended } = stage(t, { a: { after: 100 }, b: { after: 150 } });
   await ask();
   behaviours.a = "silent";
-  t.match(await ask(), { by: "b", asked: ["a", "b"], took: 400 + 150 }, "late: four times what is usual");
-  t.same(ended, ["a"], "and not asked any longer");
+  t.match(
+    await ask(),
+    { by: "b", asked: ["a", "b"], took: 400 + 150 },
+    "an answer is late after four times the usual time",
+  );
+  t.same(ended, ["a"], "the late request is cancelled");
   t.match(health("a"), { late: 1, failures: 0, aside: { why: /^nothing came for 550 ms/ } });
-  t.match(await ask(), { by: "b", asked: ["b"], took: 150 }, "the next one does not wait for it");
+  t.match(
+    await ask(),
+    { by: "b", asked: ["b"], took: 150 },
+    "the next request goes straight to the other gateway",
+  );
   clock.skip(1000);
-  t.match(await ask(), { by: "b", asked: ["b"] }, "nor later: it is slower by what is known");
+  t.match(
+    await ask(),
+    { by: "b", asked: ["b"] },
+    "the late gateway now counts as slower, and is not asked first",
+  );
   behaviours.a = { after: 1 };
   clock.skip(61_000);
   await ask();
@@ -180,7 +212,7 @@ t.test("a failing gateway is put aside, longer each time, and asked when no othe
   t.match(health("a"), { failures: 1, aside: { why: "reset" } });
   for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
     clock.skip(1000 * seconds - 60);
-    t.match(await ask(), { by: "b", asked: ["b"] }, `aside for ${seconds} s`);
+    t.match(await ask(), { by: "b", asked: ["b"] }, `put aside for ${seconds} s`);
     clock.skip(60);
     // b fails now, so a is asked, whatever is known of it.
     behaviours.b = { fails: "b, too" };
@@ -190,8 +222,8 @@ t.test("a failing gateway is put aside, longer each time, and asked when no othe
   }
   behaviours.a = { after: 5 };
   behaviours.b = { fails: "gone" };
-  t.match(await ask(), { by: "a" }, "at once when there is nobody else");
-  t.equal(health("a").aside, undefined, "it answers: that is forgotten");
+  t.match(await ask(), { by: "a" }, "a gateway that was put aside is asked when no other answers");
+  t.equal(health("a").aside, undefined, "an answer ends the time aside");
 });
 
 t.test("when all gateways fail, the error names each with its own reason", async (t) => {
@@ -214,13 +246,17 @@ t.test("a gateway that limits is left alone for as long as it says, while anothe
   clock.skip(19_900);
   t.match(await ask(), { by: "b", asked: ["b"] });
   behaviours.b = { fails: "gone" };
-  t.match(await ask(), { by: "a", status: 429, asked: ["b", "a"] }, "and asked when nobody else is left");
+  t.match(
+    await ask(),
+    { by: "a", status: 429, asked: ["b", "a"] },
+    "a limiting gateway is asked when no other is left",
+  );
   behaviours.b = { after: 10, status: 503 };
   behaviours.a = { after: 1 };
   clock.skip(20_000);
   t.match(await ask(), { by: "a", status: 200, asked: ["a"] });
   behaviours.a = { after: 1, status: 503 };
-  t.match(await ask(), { status: 503 }, "all of them: then that is the answer");
+  t.match(await ask(), { status: 503 }, "when all gateways limit requests, their status is the answer");
 });
 
 t.test("a lying gateway is asked last, for minutes", async (t) => {
@@ -234,13 +270,13 @@ t.test("a lying gateway is asked last, for minutes", async (t) => {
   gateways.tell = (event) => events.push(event);
   let pause = 10;
   for (const times of [1, 2, 3, 4, 5, 6, 7, 8]) {
-    t.match(await ask(), { by: "a" }, "the quickest");
+    t.match(await ask(), { by: "a" }, "the quickest gateway answers");
     gateways.wrong("a", "chunk 12 arrived with other bytes");
     gateways.wrong("a", "of several at once one counts");
     t.match(health("a"), { wrong: 2 * times, aside: { why: /chunk 12 arrived/ } });
     clock.skip(1000 * pause - 50);
     const { asked } = await ask();
-    t.notOk(asked.includes("a"), `aside for ${pause} s`);
+    t.notOk(asked.includes("a"), `put aside for ${pause} s`);
     clock.skip(61);
     pause = Math.min(2 * pause, 600);
     if (times === 1) {
@@ -271,7 +307,11 @@ t.test("an HTTP error is believed when all gateways agree, or none says otherwis
   const { ask, behaviours, health } = stage(t, { a: { after: 1 }, b: { after: 10 }, c: { after: 20 } });
   await ask();
   behaviours.a = { after: 1, status: 404 };
-  t.match(await ask(), { by: "b", status: 200, asked: ["a", "b"] }, "a proxy has said that");
+  t.match(
+    await ask(),
+    { by: "b", status: 200, asked: ["a", "b"] },
+    "an error status from one gateway alone is not believed",
+  );
   t.match(health("a"), { failures: 1, aside: { why: "HTTP status 404" } });
   behaviours.b = { after: 1, status: 404 };
   t.match(await ask(), { by: "c", status: 200, asked: ["b", "c"] });
@@ -279,7 +319,11 @@ t.test("an HTTP error is believed when all gateways agree, or none says otherwis
   t.match(await ask(), { status: 404, asked: ["c", "a", "b"] }, "all say it");
   t.match(health("c"), { failures: 0, aside: undefined });
   behaviours.a = { after: 900 };
-  t.match(await ask(), { by: "a", status: 200, asked: ["c", "a", "b"] }, "two say it, and the third is slow");
+  t.match(
+    await ask(),
+    { by: "a", status: 200, asked: ["c", "a", "b"] },
+    "a slow third gateway can contradict two others",
+  );
 });
 
 t.test("for a second, another opinion is waited for", async (t) => {
@@ -309,12 +353,20 @@ t.test("the error is a NoWayError only when waiting helps with no gateway", asyn
 
 t.test("a call is sent to one gateway at a time, and each has longer", async (t) => {
   const { ask, behaviours } = stage(t, { a: { after: 2000 }, b: { after: 2000 } });
-  t.match(await ask({ kind: "call" }), { by: "a", asked: ["a"], took: 2000 }, "but late after a quarter");
+  t.match(
+    await ask({ kind: "call" }),
+    { by: "a", asked: ["a"], took: 2000 },
+    "an answer that is late after a quarter of the limit still counts",
+  );
   behaviours.a = "silent";
   t.match(await ask({ kind: "call" }), { by: "b", asked: ["a", "b"], took: LIMIT / 4 + 2000 });
   behaviours.b = { fails: "reset" };
   behaviours.a = { after: 10 };
-  t.match(await ask({ kind: "call" }), { by: "a", asked: ["b", "a"] }, "the same call goes on over another");
+  t.match(
+    await ask({ kind: "call" }),
+    { by: "a", asked: ["b", "a"] },
+    "a call that fails at one gateway is sent to another",
+  );
 });
 
 t.test("all users of a network share one record of its gateways", async (t) => {
@@ -334,7 +386,11 @@ t.test("as named: the first is asked while it answers, however quick the others 
   const { ask, clock } = stage(t, { a: { after: 150 }, b: { after: 1 } }, MIRRORS);
   for (let i = 0; i < 3; i++) t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
   clock.skip(120_000);
-  t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] }, "nobody is tried out beside it");
+  t.match(
+    await ask({ kind: "get" }),
+    { by: "a", asked: ["a"] },
+    "no other mirror is tried out beside the first",
+  );
 });
 
 t.test("as named: a late mirror is overtaken by the next, and later asked first again", async (t) => {
@@ -343,7 +399,7 @@ t.test("as named: a late mirror is overtaken by the next, and later asked first 
   behaviours.a = "silent";
   t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
   t.match(health("a"), { late: 1, aside: { why: /nothing came for/ } });
-  t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] }, "nobody waits for it again");
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] }, "the late mirror is not asked first again");
   behaviours.a = { after: 10 };
   await clock.pass(1500);
   t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
@@ -361,18 +417,26 @@ t.test("as named: a slow second mirror is not asked each time that the first is 
   t.match(await get(), { by: "b", asked: ["a", "b"] }, "late");
   await clock.pass(1001);
   behaviours.a = { after: 4000 };
-  t.match(await get(), { by: "a", asked: ["a"], took: 4000 }, "again, and too soon");
+  t.match(
+    await get(),
+    { by: "a", asked: ["a"], took: 4000 },
+    "a second late answer, so soon after the first, is waited for",
+  );
   behaviours.a = "silent";
   t.match(
     await get(),
     { by: "b", asked: ["a", "b"], took: LIMIT + slow.after },
-    "it has had all of the time",
+    "the silent mirror is overtaken only after the whole time limit",
   );
   await clock.pass(2001);
   behaviours.a = { after: 1 };
   for (let i = 0; i < 10; i++) t.match(await get(), { by: "a", asked: ["a"] });
   behaviours.a = { after: 4900 };
-  t.match(await get(), { by: "b", asked: ["a", "b"] }, "after some answers again");
+  t.match(
+    await get(),
+    { by: "b", asked: ["a", "b"] },
+    "the mirror can be overtaken again after some answers",
+  );
 });
 
 t.test(
@@ -387,7 +451,10 @@ t.test(
     for (const pause of [1001, 2001, 4001]) {
       await clock.pass(pause);
       const { by, took } = await get();
-      t.ok(by === "b" && took <= LIMIT / 2 + 5, `nor is it given all of the time later: ${took} ms`);
+      t.ok(
+        by === "b" && took <= LIMIT / 2 + 5,
+        `the silent mirror is overtaken earlier on later requests: ${took} ms`,
+      );
     }
   },
 );
@@ -396,7 +463,11 @@ t.test("a request that no reader waits for is not late until a reader does", asy
   const { ask, behaviours, health, clock } = stage(t, { a: { after: 1 }, b: { after: 5 } }, MIRRORS);
   const load = (urgency: Urgency) => ask({ kind: "get", whole: LIMIT, within: 10 * LIMIT, urgency });
   behaviours.a = { after: 3000 };
-  t.match(await load(new Urgency()), { by: "b", asked: ["a", "b"] }, "nothing is known of it yet");
+  t.match(
+    await load(new Urgency()),
+    { by: "b", asked: ["a", "b"] },
+    "a late mirror that has not answered before is overtaken",
+  );
   await clock.pass(1001);
   behaviours.a = { after: 1 };
   await load(new Urgency());
@@ -407,7 +478,7 @@ t.test("a request that no reader waits for is not late until a reader does", asy
   t.match(
     await load(urgency),
     { by: "b", asked: ["a", "b"], took: 3.5 * LIMIT + 5 },
-    "as usual from then on",
+    "the mirror is overtaken as usual once a reader waits",
   );
   await clock.pass(1001);
   behaviours.a = { after: 1 };
@@ -419,7 +490,11 @@ t.test("a request that no reader waits for is not late until a reader does", asy
   await ask({ kind: "get" });
   t.match(health("a"), { aside: undefined });
   behaviours.a = { after: 4000 };
-  t.match(await load(new Urgency()), { by: "b", asked: ["a", "b"] }, "it has wasted such time");
+  t.match(
+    await load(new Urgency()),
+    { by: "b", asked: ["a", "b"] },
+    "a mirror that failed after such a long wait is overtaken when it is late",
+  );
 });
 
 t.test("a mirror that lacks a file is not put aside, and one with wrong bytes is", async (t) => {
@@ -437,7 +512,11 @@ t.test("a mirror that lacks a file is not put aside, and one with wrong bytes is
   await clock.pass(10_001);
   t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
   await clock.pass(10_001);
-  t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] }, "for longer this time");
+  t.match(
+    await ask({ kind: "get" }),
+    { by: "b", asked: ["b"] },
+    "the mirror is put aside for longer the second time",
+  );
 });
 
 t.test(

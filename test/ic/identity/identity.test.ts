@@ -104,11 +104,11 @@ t.test("keys of other kinds, and files without a key, are refused", async (t) =>
   };
   for (const [name, [file, message]] of Object.entries(cases)) {
     await t.rejects(loadIdentity(file), { name: "UserError", message }, name);
-    await t.rejects(loadIdentity(file), { message: new RegExp(file) }, "the file is named");
+    await t.rejects(loadIdentity(file), { message: new RegExp(file) }, "the error names the file");
     await t.rejects(
       loadIdentity(file),
       { message: /^(?!.*(error:|DECODER|OSSL))/i },
-      "and no code of OpenSSL's",
+      "the error has no OpenSSL error code",
     );
   }
   await t.rejects(loadIdentity(join(directory, "nowhere")), {

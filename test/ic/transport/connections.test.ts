@@ -217,7 +217,7 @@ t.test("when a proxy refuses, the error says what to do", async (t) => {
     t.equal(isHopeless(error), hopeless, name);
     if (name !== "no login") t.match(said(error), message, name);
     else t.match(said(error), /it does not accept the login that it was given/, "a wrong one");
-    t.notMatch(said(error), /user/, "no login is shown");
+    t.notMatch(said(error), /user/, "the error does not show the login");
     through(t, proxy.url);
     t.match(said(await failure()), message, name);
   }
@@ -250,7 +250,7 @@ t.test("a tunnel without TLS, or with an unknown authority's certificate, is ref
 t.test("a proxy that is down, is not a proxy, or sends half an answer", async (t) => {
   through(t, "http://127.0.0.1:1");
   const down = await failure();
-  t.notOk(isHopeless(down), "it may be started soon");
+  t.notOk(isHopeless(down), "waiting for a proxy that is down is not hopeless");
   t.match(
     said(down),
     /the proxy http:\/\/127\.0\.0\.1:1 \(--proxy\) does not answer: connect ECONNREFUSED .*\): check whether it runs/,

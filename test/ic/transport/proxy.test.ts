@@ -16,7 +16,7 @@ t.test("the environment's proxy goes by the network's protocol, lower case befor
   t.equal(chosen({ HTTPS_PROXY: "http://a:1" }), "http://a:1 HTTPS_PROXY");
   t.equal(chosen({ HTTPS_PROXY: "http://a:1", https_proxy: "b:2" }), "http://b:2 https_proxy");
   t.equal(chosen({ HTTPS_PROXY: "http://a:1", https_proxy: "" }), "http://a:1 HTTPS_PROXY", "empty");
-  t.equal(chosen({ HTTP_PROXY: "http://a:1" }), undefined, "another protocol's");
+  t.equal(chosen({ HTTP_PROXY: "http://a:1" }), undefined, "the variable for another protocol is ignored");
   t.equal(chosen({ HTTP_PROXY: "https://a:1" }, "http://gateway.example"), "https://a:1 HTTP_PROXY");
   t.equal(chosen({ HTTPS_PROXY: "a", NO_PROXY: "x, icp-api.io" }), "NO_PROXY has icp-api.io");
   t.equal(chosen({ HTTPS_PROXY: "a", NO_PROXY: "*", no_proxy: "x" }), "http://a HTTPS_PROXY");
@@ -107,9 +107,9 @@ t.test("a login may be in a file or the environment, but a password may not be i
     message: /can be read by users other than its owner: run `chmod 600 /,
   });
   await writeFile(file, "http://proxy.example:3128");
-  t.equal(loginOf(proxyOption(file, true)!), undefined, "no secret in it");
-  t.equal(loginOf(proxyOption("http://user:word@proxy", false)!), "user:word", "in the environment");
-  t.equal(loginOf(proxyOption("http://user@proxy", true)!), "user:", "without a password");
+  t.equal(loginOf(proxyOption(file, true)!), undefined, "a file without a login");
+  t.equal(loginOf(proxyOption("http://user:word@proxy", false)!), "user:word", "a login in the environment");
+  t.equal(loginOf(proxyOption("http://user@proxy", true)!), "user:", "a login without a password");
   t.throws(() => proxyOption("user:secret@proxy:3128", true), {
     name: "UserError",
     message: /^--proxy has a password, which everybody on this host could read .* --proxy FILE .*ICFS_PROXY/,

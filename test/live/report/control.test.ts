@@ -136,7 +136,7 @@ t.test("a mount replaces the socket of a dead mount, and leaves that of a later 
   await eventually("another listens", async () => (await lstat(socket)).ino !== ino);
   first.close();
   await chown(socket, NOBODY, NOBODY);
-  t.match(await askStatus(mount), status, "the later one answers");
+  t.match(await askStatus(mount), status, "the later mount answers");
   second.close();
   await eventually("nothing is left", async () => (await readdir(directory)).length === 0);
 });

@@ -160,7 +160,11 @@ t.test("metrics match icfs status, and grow as files are read", async (t) => {
     const value = scraped.get(name)!;
     t.ok(value >= of(before)! && value <= of(after)!, `${name} is ${value}`);
   }
-  t.same([...scraped.keys()].sort(), [...Object.keys(EXPECTED), ...OF_THE_PROCESS].sort(), "and that is all");
+  t.same(
+    [...scraped.keys()].sort(),
+    [...Object.keys(EXPECTED), ...OF_THE_PROCESS].sort(),
+    "there are no other metrics",
+  );
   for (const name of OF_THE_PROCESS) t.ok(scraped.get(name)! > 0, name);
   t.match(Object.fromEntries(scraped), {
     icfs_release: 1,
@@ -184,7 +188,7 @@ t.test("metrics match icfs status, and grow as files are read", async (t) => {
   t.ok(grown('icfs_cache_lookups_total{tier="memory"}') >= 2);
   t.equal(grown('icfs_cache_lookups_total{tier="disk"}'), 0);
   t.equal(grown('icfs_cache_lookups_total{tier="network"}'), 0);
-  t.notMatch(await (await fetch(await urlOf(mount))).text(), /secret/, "no file's name is told");
+  t.notMatch(await (await fetch(await urlOf(mount))).text(), /secret/, "no metric shows a file's name");
 });
 
 t.test("only /metrics is served, read-only, until the mount ends", async (t) => {
@@ -207,7 +211,7 @@ t.test("only /metrics is served, read-only, until the mount ends", async (t) => 
   const scraped = await scrape(mount);
   t.notOk(
     [...scraped.keys()].some((name) => /disk_|hydration/.test(name)),
-    "nothing of what there is not",
+    "there are no metrics of a disk or of hydration",
   );
   await unmount(mount);
 });
@@ -248,10 +252,10 @@ t.test("a recurring message is logged three times and then counted", async (t) =
   const mount = await c.mount("--ready", "hydrated", "--metrics", "0");
   t.ok(await c.same(mount.mountpoint));
   const corrupt = (await scrape(mount)).get("icfs_disk_corrupt_chunks_total")!;
-  t.ok(corrupt >= 20, `${corrupt} chunks`);
+  t.ok(corrupt >= 20, `${corrupt} corrupt chunks`);
   await unmount(mount);
   const lines = (await mount.log()).split("\n").filter((line) => line.includes("disk cache: chunk "));
-  t.equal(lines.length, 4, "three, and their sum at the end");
+  t.equal(lines.length, 4, "three messages and their sum at the end");
   t.match(lines[3], new RegExp(` warn ${corrupt - 3} more like this in the last \\d+ s: disk cache: chunk `));
 });
 
@@ -316,7 +320,7 @@ t.test("an invalid address is a usage error", async (t) => {
     );
   }
   const failed = await run(BIN, args, { env: { ...env, ICFS_METRICS: "no" } });
-  t.match(failed, { code: 2, stdout: "", stderr: reason }, "in the environment");
+  t.match(failed, { code: 2, stdout: "", stderr: reason }, "an invalid address in the environment");
 });
 
 t.test("the metrics of a channel's mount give the channel and the record's serial number", async (t) => {

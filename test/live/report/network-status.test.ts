@@ -12,5 +12,5 @@ t.test("the proxy is shown without its credentials", async (t) => {
   t.equal(proxyOf("ic"), undefined);
   useConnections({ proxy: "http://user:secret@proxy.example:3128" }, false);
   t.match(proxyOf("ic"), /^http:\/\/(?!.*secret).*proxy\.example:3128$/);
-  t.equal(proxyOf("local"), undefined, "a network on this host is asked without it");
+  t.equal(proxyOf("local"), undefined, "a network on this host is asked without the proxy");
 });

@@ -82,7 +82,7 @@ t.test("Prometheus reads the configuration, scrapes the mount and evaluates ever
   t.same(
     templating.list.map(({ name }) => name),
     ["datasource", "canister"],
-    "all variables that the queries have",
+    "the dashboard has the variables that its queries use",
   );
   const empty = [];
   for (const { expr } of panels.flatMap(({ targets }) => targets)) {

@@ -39,7 +39,11 @@ t.test("a regular file is replaced, and a pipe is written to", async (t) => {
   const pipe = join(directory, "pipe");
   execFileSync("mkfifo", [pipe]);
   writeStatistics(pipe, release, statistics, log);
-  t.match(warnings, [/^cannot write the statistics: ENXIO/], "nobody reads, and nobody waits for that");
+  t.match(
+    warnings,
+    [/^cannot write the statistics: ENXIO/],
+    "a pipe without a reader is reported, and not waited for",
+  );
   const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
   writeStatistics(pipe, release, statistics, log);
   const bytes = Buffer.alloc(1000);
@@ -47,9 +51,9 @@ t.test("a regular file is replaced, and a pipe is written to", async (t) => {
   const open = readdirSync("/proc/self/fd").length;
   while (warnings.length === 1) writeStatistics(pipe, release, statistics, log);
   t.match(warnings[1], /^cannot write the statistics: EAGAIN/, "it is full");
-  t.equal(readdirSync("/proc/self/fd").length, open, "nothing is left open");
+  t.equal(readdirSync("/proc/self/fd").length, open, "no file is left open");
   closeSync(reader);
-  t.ok(lstatSync(pipe).isFIFO(), "it is a pipe still");
+  t.ok(lstatSync(pipe).isFIFO(), "the pipe is still a pipe");
   t.same(readdirSync(directory).sort(), ["file", "pipe"]);
   t.equal(warnings.length, 2);
 });

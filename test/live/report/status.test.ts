@@ -68,7 +68,7 @@ t.test("status shows release, proof, tiers, fetched data, errors, queue and last
   t.match(
     all.filter(({ mountpoint }) => mountpoint === mount.mountpoint),
     [{ pid: status.pid }],
-    "it is among all mounts",
+    "the mount is listed among all mounts",
   );
   t.match(await c.icfs(["status", c.directory]), { code: 1, stdout: "", stderr: /is not an icfs mount/ });
 });

@@ -17,7 +17,7 @@ t.test("the canister is the first label of the host, below any domain", async (t
   t.strictSame(
     target(`${ID}.localhost`, "/?canisterId=aaaaa-aa"),
     [ID, "/?canisterId=aaaaa-aa"],
-    "not the query",
+    "the canister in the query is ignored",
   );
 });
 

@@ -58,12 +58,12 @@ t.test("a certified answer is served at any host that names the canister", async
       "content-type": "text/plain",
       "content-length": "5",
     });
-    t.ok(headers["ic-certificate"], "who wants to may verify it again");
+    t.ok(headers["ic-certificate"], "the certificate is passed on, so that clients can verify it again");
   }
   const byQuery = `/hello?canisterId=${canister}`;
   await certifier.answer(`GET ${byQuery}`, site.proved("/hello", hello));
   t.match(await ask(url, new URL(url).host, byQuery), { status: 200 });
-  t.match(await get(`http://${HOST}/hello`), { status: 200 }, "the whole URL in the request line");
+  t.match(await get(`http://${HOST}/hello`), { status: 200 }, "the request line may have the whole URL");
 });
 
 t.test("the API stays at its paths, and a host that names no canister has no other pages", async (t) => {
@@ -147,7 +147,7 @@ t.test("other methods pass on a body, and become update calls if the canister re
   );
   t.ok(
     update!.headers.some(([name, value]) => name === "x-form" && value === "1"),
-    "with its headers",
+    "the request's headers are passed on",
   );
   const large = await get("/form", { method: "POST", body: Buffer.alloc(3_000_000) });
   t.equal(large.status, 413);
@@ -232,13 +232,13 @@ t.test("a wrongly certified answer is replaced by the error page", async (t) => 
     "a status that is none": { ...proved, status: 101 },
   };
   await certifier.answer("GET /good", proved);
-  t.equal((await get("/good")).status, 200, "as it should be");
+  t.equal((await get("/good")).status, 200, "the unchanged answer is served");
   for (const [what, answer] of Object.entries(wrong)) {
     await certifier.answer("GET /good", answer);
     const { status, body, headers } = await get("/good");
     t.equal(status, 503, what);
     t.equal(headers["ic-certificate"], undefined);
-    t.notMatch(body.toString(), /^evil|not here/, "nothing of it comes through");
+    t.notMatch(body.toString(), /^evil|not here/, "nothing of the wrong answer is served");
   }
   t.match(log.join("\n"), "gateway: GET /good: The response failed verification");
 });
@@ -254,7 +254,7 @@ async function certificatesElsewhere(t: Test, site: Site, good: HttpAnswer) {
     await other.actor.certify(site.root);
     await other.answer("GET /good", good);
     const { status, headers } = await ask(server, `${id}.localhost`, "/good");
-    t.equal(status, 200, "where it belongs it is right");
+    t.equal(status, 200, "the answer is valid from its own canister");
     return /certificate=:([^:]+):/.exec(String(headers["ic-certificate"]))![1]!;
   };
   return {
@@ -275,7 +275,11 @@ t.test("requests that get no answer from a canister get an error status", async 
   t.equal((await get("*", { method: "OPTIONS" })).status, 400);
   t.equal((await get("/", { headers: { "X-Name": "\u00e4" } })).status, 400);
   for (const slash of ["/", "%2F"])
-    t.match(await get(`/a${`${slash}a`.repeat(2100)}`), { status: 414 }, "verifying it would take seconds");
-  t.match(await get("/a".repeat(2100)), { status: 503 }, "the longest that the canister is asked for");
+    t.match(
+      await get(`/a${`${slash}a`.repeat(2100)}`),
+      { status: 414 },
+      "a path that would take seconds to verify is refused",
+    );
+  t.match(await get("/a".repeat(2100)), { status: 503 }, "the longest allowed path reaches the canister");
   t.match(await get("/no-answer", { method: "HEAD" }), { status: 503, body: Buffer.alloc(0) });
 });

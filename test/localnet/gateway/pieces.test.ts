@@ -183,7 +183,7 @@ t.test("a wrong later piece cuts the answer short", async (t) => {
   for (const [what, later] of Object.entries(wrong)) {
     const { ask } = await serve(t, (from) => (from === undefined ? piece(0, 2) : later));
     const body = await cutShort(t, ask(), what);
-    t.ok(body.length === 0 || FILE.subarray(0, 3).equals(body), "and nothing of it comes through");
+    t.ok(body.length === 0 || FILE.subarray(0, 3).equals(body), "nothing of the wrong piece is served");
   }
 });
 
@@ -237,7 +237,10 @@ t.test("the gateway requests no more pieces when a client stops reading or disco
   const incoming = await begun(url);
   await silence(asked);
   // The system's buffers hold some megabytes of one connection.
-  t.ok(asked.length < count / 2, `${asked.length} pieces for nobody`);
+  t.ok(
+    asked.length < count / 2,
+    `${asked.length} pieces are requested for a client that has stopped reading`,
+  );
   incoming.destroy();
   await silence(asked);
   t.ok(asked.length < count / 2);

@@ -54,7 +54,7 @@ t.test("each download contains a single release", async (t) => {
     const redirect = await ask(c.url, host, "/image");
     if (redirect.status !== 307) throw new Error(`${redirect.status}: ${redirect.body}`);
     const path = redirect.headers.location!;
-    t.equal(path, `/.icfs/at/${newest}/image`, "/ is the newest release");
+    t.equal(path, `/.icfs/at/${newest}/image`, "a path without a release redirects to the newest one");
     const content = contentOf(newest);
     let making: Promise<void> | undefined;
     const make = async () => {
@@ -79,13 +79,13 @@ t.test("each download contains a single release", async (t) => {
   };
 
   const half = (MEBIBYTES * MIB) / 2;
-  t.equal(await download(1, half), true, "the release after it does not disturb a download");
+  t.equal(await download(1, half), true, "a download survives the next release");
   // The releases begin at the first byte, during the second piece, and so on: by the end the download's own release is gone.
   const failed: boolean[] = [];
   const last = 2 + SWITCHES;
   for (let i = 0; newest < last - 1; i++)
     failed.push(await download(Math.min(3 + (i % 6), last - 1 - newest), 1 + i * 200_000));
-  t.ok(failed.includes(false), `of ${failed.length} downloads whose release goes, some fail`);
-  t.equal(await download(1, half), true, "nor does the last one");
+  t.ok(failed.includes(false), `some of ${failed.length} downloads fail when their release is dropped`);
+  t.equal(await download(1, half), true, "a download survives the last release as well");
   t.equal((await source.head())!.header.number, last);
 });

@@ -108,7 +108,7 @@ step(
     host = await open(t);
     host.follow();
     waits.came(SITE);
-    test.equal((await proof).status, 200, "which release it is, is said at once");
+    test.equal((await proof).status, 200, "the release's proof is served before its chunks arrive");
     await eventually("all wait for chunks", () => hashes.every((hash) => waits.has(hash)));
     const another = await fetch(`${server.url}/.icfs/chunk/${sha(Buffer.from("another"))}`);
     test.same([another.status, another.headers.get("retry-after")], [404, null]);
@@ -151,7 +151,7 @@ step("when the server closes, all waiting requests are answered", async (t) => {
   const one = fetch(`${server.url}/.icfs/chunk/${hashes[0]}`);
   await eventually("all wait", () => waits.count === 6 * HOSTS + 1);
   await server.close();
-  t.equal((await one).headers.get("retry-after"), "1", "it is said that a chunk is on its way");
+  t.equal((await one).headers.get("retry-after"), "1", "the server says that the chunk is on its way");
   t.ok((await answers).every(({ status }) => status === 404));
   giveOut();
   await eventually("it is live", () => host!.status(server.status()).release === 3);

@@ -33,7 +33,7 @@ t.test("clients that read nothing or never end a request keep nobody waiting for
     sockets.push(await connected(t, url, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"));
   for (let i = 0; i < 200; i++) sockets.push(await connected(t, url, "GET /large HTTP/1.1\r\nHost: "));
   const answer = await fetch(`${url}/large`);
-  t.equal(sha(Buffer.from(await answer.arrayBuffer())), sha(large), "an honest client gets it");
+  t.equal(sha(Buffer.from(await answer.arrayBuffer())), sha(large), "an honest client gets the whole file");
   t.equal(await (await fetch(`${url}/pxelinux.0`)).text(), "loader\n");
   for (const socket of sockets) socket.resume();
   await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));

@@ -33,7 +33,7 @@ step("chunks that were altered on disk are never served, and are fetched again",
   const broken = await fetch(`${small.url}/large`)
     .then((answer) => answer.arrayBuffer())
     .catch((error) => error);
-  t.ok(broken instanceof Error, "broken off, not ended");
+  t.ok(broken instanceof Error, "the download is aborted instead of ending normally");
   await eventually("it is here again", async () =>
     (await readFile(file).catch(() => wrong)).equals(large.subarray(MiB, 2 * MiB)),
   );
@@ -59,10 +59,14 @@ step("a download gets one release, even if another goes live meanwhile", async (
   t.equal(whole.digest("hex"), sha(large), "to its end");
   const range = "bytes=10-";
   const rest = await fetch(`${other.url}/large`, { headers: { range, "if-range": `"${sha(large)}"` } });
-  t.equal(rest.status, 200, "what would go on gets the other one from its beginning");
+  t.equal(rest.status, 200, "resuming a download of the old release starts again with the new one");
   t.equal(sha(Buffer.from(await rest.arrayBuffer())), sha(second));
   const before = sha(large.subarray(0, MiB));
-  t.equal((await fetch(`${other.url}/.icfs/chunk/${before}`)).status, 200, "for hosts that are behind");
+  t.equal(
+    (await fetch(`${other.url}/.icfs/chunk/${before}`)).status,
+    200,
+    "a chunk of the old release is still served",
+  );
   const headers = await fetch(`${other.url}/.icfs/headers/2`);
   t.same(decodeHeaders(Buffer.from(await headers.arrayBuffer())), await c.source().headers(2, 2));
 });
@@ -95,12 +99,16 @@ step("icfs status lists the server, for people and for scripts", async (t) => {
   t.match(text, /\n {2}serves +http:.* 1 missing, /);
   served.process.kill("SIGTERM");
   await served.ended;
-  t.same(await listed(), [], "not once it has ended");
+  t.same(await listed(), [], "a server that has ended is not listed");
   const killed = await startServe(t, c, "--refresh", "0");
   killed.process.kill("SIGKILL");
   await killed.ended;
   const { stderr } = await c.icfs(["status", "--json"]);
-  t.notMatch(stderr, new RegExp(`serve-${killed.process.pid}\\b`), "one that was killed has gone as well");
+  t.notMatch(
+    stderr,
+    new RegExp(`serve-${killed.process.pid}\\b`),
+    "a server that was killed is not mentioned",
+  );
 });
 
 step("the server ends gracefully: answers under way are finished", async (t) => {
@@ -121,7 +129,7 @@ step("the server ends gracefully: answers under way are finished", async (t) => 
   });
   socket.resume();
   await once(socket, "close");
-  t.ok(received > large.length, "what was under way has come");
+  t.ok(received > large.length, "the answer under way is sent completely");
   t.equal(await served.ended, 0);
 });
 
@@ -135,7 +143,7 @@ step("without the network, the kept release is served", async (t) => {
   t.equal(
     decodeHeaders(Buffer.from(await headers.arrayBuffer())).length,
     number - 1,
-    "for those who come from before",
+    "the headers of all earlier releases are served",
   );
   c.proxy.down = false;
 });

@@ -58,7 +58,7 @@ t.test("trees without assets have no hashes, and bytes that are not a tree are r
   t.match(
     hidden,
     { root: other.root, isEmpty: false, hashes: undefined },
-    "a pruned tree may have anything in it",
+    "a pruned tree does not count as empty",
   );
   // A label within a label within a label, and so on.
   const deep = Buffer.from(`${"83024161".repeat(100_000)}8100`, "hex");

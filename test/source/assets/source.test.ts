@@ -90,9 +90,9 @@ t.test("a file in pieces of any size is read, and handed over only when all of i
   for (const path of ["uneven", "even"]) t.ok((await contentOf(source, tree, path)).equals(large), path);
   const first = tree.chunks[fileAt(tree, "wrong").extents[0]!.chunk]!;
   await t.rejects(source.chunk(first), { name: "VerificationError", message: /SHA-256/ });
-  t.equal(tree.known(first).sha256, undefined, "not even the pieces that are right");
+  t.equal(tree.known(first).sha256, undefined, "no chunk of a file that does not verify is accepted");
   await c.corrupt("/wrong", undefined);
-  t.ok((await contentOf(source, tree, "wrong")).equals(large), "later it is right");
+  t.ok((await contentOf(source, tree, "wrong")).equals(large), "the file can be read once it is right again");
   await c.store("/always-wrong", large);
   await c.corrupt("/always-wrong", 1);
   const proxy = await startFaultProxy(t, c.url);
@@ -103,7 +103,7 @@ t.test("a file in pieces of any size is read, and handed over only when all of i
   const queries = proxy.queries;
   const error = await contentOf(patient, other, "always-wrong").catch((error: unknown) => error);
   t.type(error, WrongContentError);
-  t.equal(proxy.queries, queries, "and is not fetched again and again");
+  t.equal(proxy.queries, queries, "a file known to be wrong is not fetched again");
 
   for (const length of [large.length - 1, large.length + 1]) {
     await c.claimLength("/long", length);
@@ -125,7 +125,7 @@ t.test("a file that has been read once is fetched again chunk by chunk, each che
   const chunk = tree.chunks[extents[1]!.chunk]!;
   const before = proxy.queries;
   t.ok((await source.chunk(chunk)).bytes.equals(large.subarray(MiB, 2 * MiB)));
-  t.ok(proxy.queries - before <= 2, "only the pieces that it lies in");
+  t.ok(proxy.queries - before <= 2, "only the pieces that contain the chunk are fetched");
   // The first byte of piece 11 lies in chunk 19.
   await c.corrupt("/large", 11);
   const damaged = tree.chunks[extents[19]!.chunk]!;
@@ -133,7 +133,7 @@ t.test("a file that has been read once is fetched again chunk by chunk, each che
   await c.corrupt("/large", undefined);
   t.ok(
     (await source.chunk(damaged)).bytes.equals(large.subarray(19 * MiB, 20 * MiB)),
-    "nothing of it was kept",
+    "the damaged chunk was not kept",
   );
 });
 
@@ -176,7 +176,7 @@ t.test("a list whose tree does not fit a reply is read through consensus", async
   t.equal(String(await contentOf(source, await source.tree(release), "file")), "content");
   const calls = proxy.calls;
   t.ok((await source.newest()).hash.equals(release.hash));
-  t.equal(proxy.calls, calls, "and not again, while one node says that nothing has changed");
+  t.equal(proxy.calls, calls, "consensus is not used again while a node says that nothing has changed");
   await c.store("/other", Buffer.from("more"));
   t.same(filesIn(await source.tree(await source.newest())), ["file", "other"]);
   t.ok(proxy.calls > calls);
@@ -255,7 +255,11 @@ t.test("a wrong length from one node is noticed", async (t) => {
   const { source, logged } = await sourceOf(c);
   await c.claimLength("/default", 0);
   const lied = await source.newest();
-  t.same(filesIn(await source.tree(lied)), ["empty"], "of nothing there is nothing to be verified");
+  t.same(
+    filesIn(await source.tree(lied)),
+    ["empty"],
+    "a file whose length is wrongly given as 0 is left out",
+  );
   t.ok(logged.some((line) => line.includes('"/default"')));
   await c.claimLength("/default", 3);
   const short = await source.tree(await source.newest());
@@ -279,8 +283,8 @@ t.test("content that moves to another key or into other pieces is still read", a
   const part = large.subarray(12 * MiB, 13 * MiB);
   await c.store("moved", large, { ...options, chunkBytes: 700_000 });
   await t.rejects(source.chunk(chunk), "by the old pieces");
-  t.ok((await source.chunk(chunk)).bytes.equals(part), "then through the file");
-  t.ok((await source.chunk(chunk)).bytes.equals(part), "and by the new ones");
+  t.ok((await source.chunk(chunk)).bytes.equals(part), "reading the whole file again finds the chunk");
+  t.ok((await source.chunk(chunk)).bytes.equals(part), "the chunk is found by the new pieces");
 
   await c.remove("moved");
   await c.store("/moved", large, options);

@@ -42,13 +42,17 @@ t.test("an icboot canister is recognised, and impossible names are left out, eac
   t.equal(source.kind, "icboot");
   for (let i = 0; i < 3; i++) {
     const tree = await source.tree(await source.newest());
-    t.same(filesIn(tree), ["a", "d", "é"], "a file stays, and what would be below it goes");
+    t.same(filesIn(tree), ["a", "d", "é"], "a file is kept, and names below it are left out");
     t.equal(String(await contentOf(source, tree, "é")), "é");
     if (i === 0) await newFiles(filesIn(tree));
   }
   const leftOut = logged.filter((line) => line.includes("left out"));
   t.equal(leftOut.length, names.length - 3 + 3);
-  t.equal(leftOut.filter((line) => line.includes("more than 100 GiB")).length, 3, "lengths that nothing has");
+  t.equal(
+    leftOut.filter((line) => line.includes("more than 100 GiB")).length,
+    3,
+    "files of impossible lengths are left out",
+  );
   t.equal(new Set(leftOut).size, leftOut.length);
   t.ok(leftOut.some((line) => line.includes('"a/b": a is a file')));
   t.ok(leftOut.some((line) => line.includes('"d/e": d is a file')));
@@ -79,10 +83,13 @@ t.test(
     const first = await source.newest();
     const tree = await source.tree(first);
     t.ok((await contentOf(source, tree, "changes")).equals(old));
-    t.match(fileAt(tree, "changes").sha256, Buffer, "who has read all of it knows its hash");
+    t.match(fileAt(tree, "changes").sha256, Buffer, "the hash is known once the whole file has been read");
     const other = await sourceOf(c);
-    t.ok((await other.source.newest()).hash.equals(first.hash), "another host names it the same");
-    t.ok((await source.newest()).hash.equals(first.hash), "nothing has changed");
+    t.ok(
+      (await other.source.newest()).hash.equals(first.hash),
+      "another host gives the snapshot the same hash",
+    );
+    t.ok((await source.newest()).hash.equals(first.hash), "an unchanged canister gives the same snapshot");
 
     const now = Buffer.from(old);
     now[2 * MiB + 50]! ^= 1;
@@ -101,7 +108,7 @@ t.test(
     await t.rejects(
       contentOf(source, third, "changes"),
       { message: /has changed/ },
-      "longer than it was listed",
+      "a file longer than listed is refused",
     );
     const fourth = await source.tree(await source.newest());
     t.ok((await contentOf(source, fourth, "changes")).equals(Buffer.concat([now, now])), "it grows");
@@ -124,7 +131,7 @@ t.test("a large file is checked for changes a part at a time, until all of it ha
   large[19 * MiB] = large[19 * MiB]! ^ 1;
   await c.put("large", large);
   const seen = [await look(), await look(), await look()].findIndex(({ hash }) => hash !== first.hash);
-  t.ok(seen >= 0, `in look ${seen + 1}`);
+  t.ok(seen >= 0, `the change is noticed in look ${seen + 1}`);
 });
 
 t.test("with --trust query, bytes that no node has signed are refused", async (t) => {
@@ -169,7 +176,7 @@ t.test("a kept snapshot is restored, but refused if it is damaged or of another 
   const tree = await offline.tree(restored);
   t.match(fileAt(tree, "changes").sha256, Buffer);
   const chunk = tree.chunks[fileAt(tree, "changes").extents[0]!.chunk]!;
-  t.match(chunk.sha256, Buffer, "the cache can have it without asking");
+  t.match(chunk.sha256, Buffer, "a restored chunk has its hash, by which the cache finds it");
   const replicated = (await sourceOf(c, { kind: "icboot", trust: "replicated" })).source;
   await t.rejects(replicated.restore(evidence), { message: /--trust query/ });
   evidence[evidence.length >> 1]! ^= 1;

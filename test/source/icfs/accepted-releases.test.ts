@@ -73,8 +73,11 @@ t.test(
     t.strictSame(accepted(), fourth);
 
     await trusting(chain, false).head();
-    t.strictSame(accepted(), fourth, "who only looks leaves it as it is");
-    t.notOk(hasAccepted(canister, Buffer.alloc(133, 8)), "on another network it is another canister");
+    t.strictSame(accepted(), fourth, "a reader that only looks changes nothing");
+    t.notOk(
+      hasAccepted(canister, Buffer.alloc(133, 8)),
+      "nothing is accepted of a canister with the same id on another network",
+    );
   },
 );
 
@@ -97,13 +100,21 @@ t.test("a kept release is known only while it, or a later one, is accepted", asy
   await t.rejects(restore(chain), refused(/was kept on this host, and is not what it has accepted/));
   await trusting(chain.slice(0, 4)).head();
   t.equal((await restore(chain.slice(0, 4))).header.number, 4);
-  t.equal((await restore(chain.slice(0, 3))).header.number, 3, "accepted before, or only listed");
+  t.equal(
+    (await restore(chain.slice(0, 3))).header.number,
+    3,
+    "a release below the accepted one is restored",
+  );
   await t.rejects(restore(chain.slice(0, 5)), refused(/release 5 was kept/));
   await t.rejects(restore(other.slice(0, 4)), refused(/release 4 was kept/));
   t.match(await resetTrust(canister), [{ number: 4, url: "http://192.0.2.1:8080" }]);
-  t.same(await resetTrust(canister), [], "there is nothing any more");
-  await t.rejects(restore(chain.slice(0, 4)), refused(/release 4 was kept/), "it is forgotten");
-  t.equal((await trusting(other).head())!.header.number, 6, "and another history is accepted");
+  t.same(await resetTrust(canister), [], "a second reset finds nothing");
+  await t.rejects(
+    restore(chain.slice(0, 4)),
+    refused(/release 4 was kept/),
+    "a forgotten release is refused",
+  );
+  t.equal((await trusting(other).head())!.header.number, 6, "another history is accepted after the reset");
 });
 
 t.test("a release kept from a forgotten history is not mounted as part of the next one", async (t) => {
@@ -125,14 +136,14 @@ t.test("a release kept from a forgotten history is not mounted as part of the ne
   await t.rejects(
     restore(now - 1, other.slice(0, 5)),
     refused(/release 5 was kept/),
-    "nor what nobody has seen",
+    "a proof from before the first accepted one is refused",
   );
   t.equal((await restore(now, other.slice(0, 5))).header.number, 5);
   await at(now - 1000, other.slice(0, 5)).head();
   t.equal(
     (await restore(now - 1000, other.slice(0, 5))).header.number,
     5,
-    "an earlier proof that was accepted",
+    "an earlier proof is restored once it was accepted",
   );
   await at(now + 1000, other).head();
   t.equal((await restore(now - 1000, other.slice(0, 5))).header.number, 5, "it stays");
@@ -157,7 +168,7 @@ t.test("while the file is damaged, no release is accepted", async (t) => {
     writeFileSync(join(directory, name!), damaged);
     await t.rejects(trusting(chain).head(), { name: "UserError", message: /cannot be read.*trust reset/ });
   }
-  t.same(await resetTrust(canister), [undefined], "which may be forgotten anyway");
+  t.same(await resetTrust(canister), [undefined], "a damaged record can still be reset");
   for (const program of ["mkfifo", "mkdir", "ln -s /dev/zero"]) {
     execFileSync("sh", ["-c", `${program} "$1"`, "sh", join(directory, name!)]);
     await t.rejects(
@@ -165,7 +176,7 @@ t.test("while the file is damaged, no release is accepted", async (t) => {
       { name: "UserError", message: /is not a file.*trust reset/ },
       program,
     );
-    t.same(await resetTrust(canister), [undefined], `${program}: forgotten`);
+    t.same(await resetTrust(canister), [undefined], `${program}: the record can be reset`);
   }
 });
 
@@ -236,7 +247,7 @@ t.test("a slow reader does not take back what others have accepted meanwhile", a
     await resetTrust(canister);
     goOn();
     await slow;
-    t.strictSame(numbers(), [], "who only looks accepts nothing");
+    t.strictSame(numbers(), [], "a reader that only looks accepts nothing");
   });
 });
 
@@ -265,7 +276,7 @@ t.test(
       t.strictSame(
         numbers,
         [...numbers].sort((a, b) => a - b),
-        "to each of them",
+        "releases only move forward for each container",
       );
     }
     isOver = true;
@@ -273,7 +284,7 @@ t.test(
     t.strictSame(
       seen,
       [...seen].sort((a, b) => a - b),
-      "and to an onlooker",
+      "releases only move forward for an onlooker",
     );
     t.strictSame(
       acceptedReleases().map((accepted) => accepted.number),
@@ -282,7 +293,7 @@ t.test(
     t.strictSame(
       (await readdir(directory)).filter((name) => !name.endsWith(".json")),
       [],
-      "nothing else is left",
+      "no unfinished file is left",
     );
   },
 );
@@ -298,7 +309,7 @@ t.test("files that a killed process has left are removed after a day, and not be
   await trusting(chain.slice(0, 2)).head();
   const names = await readdir(directory);
   t.notOk(names.includes(old));
-  t.ok(names.includes(young), "another container may be writing it");
+  t.ok(names.includes(young), "a recent file stays, as another container may be writing it");
 });
 
 t.test("a release older than the newest kept by a mount is mounted only by its number", async (t) => {
@@ -307,7 +318,7 @@ t.test("a release older than the newest kept by a mount is mounted only by its n
   const restore = (headers: readonly Buffer[], release?: number) =>
     trustingReader(readerOf(headers), { ...address, ...(release && { release }) }).restore(Buffer.alloc(0));
   await rememberKept(address, { number: 3 });
-  t.strictSame(acceptedReleases(), [], "of what was never accepted nothing is remembered");
+  t.strictSame(acceptedReleases(), [], "nothing is remembered of a canister without accepted releases");
   await trusting(chain.slice(0, 4)).head();
   await rememberKept(address, { number: 3 });
   await rememberKept(address, { number: 2 });
@@ -317,7 +328,7 @@ t.test("a release older than the newest kept by a mount is mounted only by its n
   t.equal(
     (await restore(chain.slice(0, 4))).header.number,
     4,
-    "newer than it, and than nothing that is kept",
+    "a release newer than the kept one is restored, though not the newest accepted",
   );
   t.equal((await restore(chain.slice(0, 3))).header.number, 3);
   t.equal(acceptedAfter(address, { number: 3 }), 6);
@@ -326,7 +337,11 @@ t.test("a release older than the newest kept by a mount is mounted only by its n
     restore(chain.slice(0, 2)),
     refused(/release 2 was kept, and this host has served release 3 since.*--cache-dir.*@2$/),
   );
-  t.equal((await restore(chain.slice(0, 2), 2)).header.number, 2, "unless it is asked for by its number");
+  t.equal(
+    (await restore(chain.slice(0, 2), 2)).header.number,
+    2,
+    "an older release is restored if asked for by its number",
+  );
   t.equal((await readdir(directory)).filter((name) => name.endsWith(".json")).length, 1);
 });
 
@@ -340,7 +355,7 @@ t.test("a state directory that others can write to is neither trusted nor writte
     const error = { name: "UserError", message };
     await t.rejects(trusting(chain).head(), error, what);
     t.throws(() => acceptedReleases(), error, `${what}: trust show`);
-    t.throws(() => hasAccepted(canister, rootKey), error, `${what}: which kind`);
+    t.throws(() => hasAccepted(canister, rootKey), error, `${what}: telling the canister's kind`);
     await t.rejects(resetTrust(canister), error, `${what}: trust reset`);
   };
   for (const place of [directory, parent]) {
@@ -360,13 +375,13 @@ t.test("a state directory that others can write to is neither trusted nor writte
   }
   await rename(directory, `${directory}.moved`);
   await symlink(`${directory}.moved`, directory);
-  t.equal(acceptedReleases().length, 1, "a link of root's is the administrator's");
+  t.equal(acceptedReleases().length, 1, "a symbolic link that belongs to root is trusted");
   await lchown(directory, 65534, 65534);
   await refusals(
     "a link of another user's",
     /is a symbolic link, and others may have made it: set XDG_STATE_HOME/,
   );
-  t.equal(await readFile(join(`${directory}.moved`, name!), "utf8"), content, "and nothing has changed");
+  t.equal(await readFile(join(`${directory}.moved`, name!), "utf8"), content, "the record is unchanged");
 });
 
 t.test(
@@ -378,7 +393,11 @@ t.test(
     for (const mode of [0o775, 0o770, 0o2775]) {
       await chmod(parent, mode);
       t.equal(acceptedReleases().length, 1);
-      t.equal((await stat(parent)).mode & 0o7777, mode & ~0o022, "it is its owner's alone from now on");
+      t.equal(
+        (await stat(parent)).mode & 0o7777,
+        mode & ~0o022,
+        "the directory is no longer writable by its group and others",
+      );
     }
   },
 );

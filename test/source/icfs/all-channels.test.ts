@@ -40,7 +40,11 @@ t.test("one query says what all channels point to, until the next query", async 
   canister.promote("canary", undefined);
   canister.promote("beta", 3);
   t.same(await channels.look(), ["beta", "stable"]);
-  t.match(await stable.source.newest(), { number: 1, channel: { serial: 3 } }, "it goes back");
+  t.match(
+    await stable.source.newest(),
+    { number: 1, channel: { serial: 3 } },
+    "a channel may return to an older release",
+  );
   await t.rejects(canary.source.newest(), /has no channel canary: .icfs channel/);
 });
 
@@ -71,7 +75,7 @@ t.test("channels that point to the same release share one tree", async (t) => {
   canister.beforeManifest = () => Promise.reject(new Error("no answer"));
   await t.rejects(sources[1]!.tree(next), /no answer/);
   canister.beforeManifest = async () => {};
-  t.not(await sources[1]!.tree(next), one, "what has failed is tried again");
+  t.not(await sources[1]!.tree(next), one, "a tree that could not be fetched is fetched again");
 });
 
 t.test("accepted channels are known, and a kept channel is restored by itself", async (t) => {
@@ -85,10 +89,14 @@ t.test("accepted channels are known, and a kept channel is restored by itself", 
   canister.promote("canary", undefined);
   canister.promote("stable", 2);
   await channels.look();
-  t.same(channels.known, ["stable"], "not what was deleted");
+  t.same(channels.known, ["stable"], "a deleted channel is no longer known");
   const again = new AllChannels(canister.address, canister.readers);
   const restored = await again.source("stable").source.restore(evidence);
-  t.match(restored, { number: 1, channel: { serial: 1 } }, "as it was, by itself");
+  t.match(
+    restored,
+    { number: 1, channel: { serial: 1 } },
+    "a kept channel is restored as it was, without the others",
+  );
   const { chunks } = channels;
   const tree = await source.tree(restored);
   const { bytes } = await chunks.chunk(tree.chunks[1]!);

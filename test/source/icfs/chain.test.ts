@@ -47,7 +47,7 @@ t.test("the walk goes down to release 1, a page at a time", async (t) => {
     t.ok(hash.equals(head.header.parent!));
     break;
   }
-  t.strictSame(newest.asked, [[2499, 1000]], "no more pages than are wanted");
+  t.strictSame(newest.asked, [[2499, 1000]], "no more pages are asked for than needed");
 });
 
 t.test("the walk goes down to a given release, and asks for nothing below it", async (t) => {
@@ -56,7 +56,7 @@ t.test("the walk goes down to a given release, and asks for nothing below it", a
   const source = sourceOf(chain);
   t.strictSame(await walk(head, source, 7), [8, 7]);
   t.strictSame(source.asked, [[8, 2]]);
-  t.strictSame(await walk(head, source, 9), [], "the head itself is not below itself");
+  t.strictSame(await walk(head, source, 9), [], "a walk from the head down to itself is empty");
   t.equal(source.asked.length, 1);
 });
 
@@ -71,7 +71,11 @@ t.test("a broken chain is refused where it breaks", async (t) => {
   await refused([other[0]!, ...chain.slice(1)], "release 1 is not the parent of release 2");
   await refused([chain[1]!, chain[0]!, ...chain.slice(2)], "release 2 is not the parent of release 3");
   await refused([], "the canister does not give release 4's header");
-  t.strictSame(await walk(head, sourceOf([other[0]!, ...chain.slice(1)]), 2), [4, 3, 2], "above it, not");
+  t.strictSame(
+    await walk(head, sourceOf([other[0]!, ...chain.slice(1)]), 2),
+    [4, 3, 2],
+    "a break below the given release is not reached",
+  );
 
   const liar = encodeHeader({ number: 3, parent: headerHash(chain[1]!) });
   const above = encodeHeader({ number: 5, parent: headerHash(liar) });

@@ -150,21 +150,27 @@ t.test("a record of another canister, another channel or another time is refused
   const stable = (answer: Uint8Array) => readerOfAnswer(answer, canister, { channel: "stable" }).head();
   t.equal((await stable(own))!.channels!.get("stable")!.record.serial, 1);
   await t.rejects(stable(theirs), { name: "VerificationError", message: /no certified data/ });
-  t.ok((await failure(stable(other))) instanceof ForeignChannelError, "that of another channel");
+  t.ok(
+    (await failure(stable(other))) instanceof ForeignChannelError,
+    "a record of another channel is refused",
+  );
   t.ok((await failure(stable(withRecord(own, recordIn(theirs))))) instanceof ForeignChannelError);
   await owner.promote(set("stable", 2n, 1n));
   const newer = await answered(canister, "stable");
   const older = withRecord(newer, recordIn(own));
   t.ok(
     (await failure(stable(older))) instanceof CorruptedChannelError,
-    "an older one beside a new certificate",
+    "an older record with a newer certificate is refused",
   );
   // An answer without the record is refused: its certificate shows which channels there are.
   t.ok((await failure(stable(withRecord(newer, undefined)))) instanceof CorruptedChannelError);
   const absent = await answered(canister, "beta");
   const beta = readerOfAnswer(absent, canister, { channel: "beta" }).head();
   t.ok((await failure(beta)) instanceof AbsentChannelError);
-  t.ok((await failure(stable(absent))) instanceof CorruptedChannelError, "which there is");
+  t.ok(
+    (await failure(stable(absent))) instanceof CorruptedChannelError,
+    "an answer that withholds an existing channel is refused",
+  );
 });
 
 /** Where the only record of an answer lies: behind `records`, in an array of one, whose lengths have four bytes. */
@@ -226,22 +232,26 @@ t.test("only a record with a higher serial is accepted, whichever release it poi
   await trusting(recordOf(5, 3)).head();
   await trusting(recordOf(6, 1)).head();
   const sixth = [[4, { stable: { serial: 6, record: "06".repeat(32), release: 1 } }]];
-  t.strictSame(accepted(), sixth, "it may go back");
+  t.strictSame(accepted(), sixth, "a newer record may point to an older release");
   const replayed = await failure(trusting(recordOf(5, 3)).head());
   t.ok(replayed instanceof ReplayedChannelError);
   t.match(replayed, { message: /record 5 .* older than record 6, .*icfs trust reset/ });
   const forked = await failure(trusting(recordOf(6, 2, 9)).head());
   t.ok(forked instanceof ForkedChannelError);
   t.match(forked, { message: /record 6 .* is a fork.*icfs trust reset/ });
-  t.strictSame(accepted(), sixth, "what was refused changes nothing");
+  t.strictSame(accepted(), sixth, "a refused record changes nothing");
   await trustingReader(readerOf(chain), { ...address }).head();
-  t.strictSame(accepted(), sixth, "nor does who asks for the release alone");
+  t.strictSame(accepted(), sixth, "asking for the release without a channel changes nothing");
   await t.rejects(trusting(recordOf(7, 1), chain.slice(0, 3)).head(), { message: /release 3 is older/ });
   await trusting(recordOf(7, 0)).head();
-  t.strictSame(accepted(), [[4, { stable: { serial: 7, record: "07".repeat(32) } }]], "it was deleted");
+  t.strictSame(
+    accepted(),
+    [[4, { stable: { serial: 7, record: "07".repeat(32) } }]],
+    "a deletion is accepted",
+  );
   await resetTrust(canister);
   await trusting(recordOf(1, 3)).head();
-  t.match(accepted(), [[4, { stable: { serial: 1 } }]], "a new history");
+  t.match(accepted(), [[4, { stable: { serial: 1 } }]], "a new history is accepted after a reset");
 });
 
 t.test("a kept record is not mounted if a mount has kept a later one", async (t) => {
@@ -252,7 +262,11 @@ t.test("a kept record is not mounted if a mount has kept a later one", async (t)
   await trusting(recordOf(6, 1)).head();
   t.match(acceptedReleases(), [{ channels: { stable: { serial: 6, kept: 5 } } }]);
   await restore(recordOf(5, 3));
-  t.equal(acceptedAfter(address, { number: 3, channel: channel(5) }), 1, "it was accepted since");
+  t.equal(
+    acceptedAfter(address, { number: 3, channel: channel(5) }),
+    1,
+    "the release accepted since then is found",
+  );
   await t.rejects(restore(recordOf(7, 1)), { message: /record 7 .* is not what it has accepted/ });
   await t.rejects(restore(recordOf(6, 1, 9)), { message: /record 6 .* is not what it has accepted/ });
   await rememberKept(address, { number: 1, channel: channel(6) });
@@ -269,7 +283,10 @@ t.test("the release that a channel points to is proved by the chain", async (t) 
     hash: Buffer.alloc(32),
   };
   t.ok((await failure(prove(other))) instanceof ForkedChannelError);
-  t.ok((await failure(prove(recordOf(3, 0)))) instanceof AbsentChannelError, "one that was deleted");
+  t.ok(
+    (await failure(prove(recordOf(3, 0)))) instanceof AbsentChannelError,
+    "a deleted channel has no release",
+  );
 
   const held = { last: recordOf(4, 3) };
   const source = new IcfsSource(address, {
@@ -280,7 +297,7 @@ t.test("the release that a channel points to is proved by the chain", async (t) 
   t.match(await source.newest(), { number: 3, channel: { name: "stable", serial: 4 } });
   held.last = recordOf(5, 1);
   const back = await source.newest();
-  t.match(back, { number: 1, channel: { serial: 5 } }, "it goes back");
+  t.match(back, { number: 1, channel: { serial: 5 } }, "the channel may return to an older release");
   t.match(await source.restore((await source.evidence(back))!), { number: 1, channel: { serial: 5 } });
 });
 
@@ -339,7 +356,7 @@ t.test("a channel's history is proved by its last record", async (t) => {
       [149, 100],
       [49, 49],
     ],
-    "page by page",
+    "records are asked for page by page",
   );
   const other = encodeHistory(canister.toUint8Array(), "stable", 250, "another");
   const refused: [pages: readonly Buffer[], message: RegExp][] = [
@@ -356,7 +373,7 @@ t.test("a channel's history is proved by its last record", async (t) => {
   await t.rejects(
     walk(async (...all) => (await pagesOf(records)(...all)).slice(0, 1)),
     { message: /gives only 1 of the 100 records/ },
-    "who gives a record at a time would have to be asked hundreds of times",
+    "a canister that gives one record at a time is refused",
   );
 });
 

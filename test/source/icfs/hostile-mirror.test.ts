@@ -215,7 +215,11 @@ t.test("an older release and another history are refused, even if freshly signed
   ] as const) {
     const { reader, alone, mirrors } = await stage(t, answers(200, {}, proof(header)));
     t.equal((await trustingReader(reader, address).head())!.header.note, "second");
-    t.match(mirrors.health()[0], { missing: 1, wrong: 0 }, "the subnet's word, not the mirror's");
+    t.match(
+      mirrors.health()[0],
+      { missing: 1, wrong: 0 },
+      "the mirror is not blamed for a proof that the subnet signed",
+    );
     await t.rejects(trustingReader(alone, address).head(), { name: "VerificationError", message });
   }
 });

@@ -87,7 +87,11 @@ t.test("an old proof is used only without the network, and only if --max-stale a
   const both = [{ release: proof("older", 2 * HOUR) }, { release: proof("old", HOUR) }];
   const network = { head: async () => sourceOfReply(proof("network"), canister, root.publicKey).head() };
   t.equal(await noteOf((await stage(t, both, { network, maxStale: 9 * HOUR })).reader), "network");
-  t.equal(await noteOf((await stage(t, both, { maxStale: 9 * HOUR })).reader), "old", "the newest of them");
+  t.equal(
+    await noteOf((await stage(t, both, { maxStale: 9 * HOUR })).reader),
+    "old",
+    "the newest of the old proofs is used",
+  );
   t.equal(await noteOf((await stage(t, both, { maxStale: 9 * HOUR, only: true })).reader), "old");
   await t.rejects((await stage(t, both, { maxStale: HOUR / 2 })).reader.head(), {
     message: "the network is gone",
@@ -159,7 +163,7 @@ t.test("chunks", async (t) => {
   t.same(
     await (await stage(t, [{}, bad], { network })).reader.chunk(reference),
     bytes,
-    "the network is the last",
+    "the network is asked when no mirror has the chunk",
   );
   await t.rejects((await stage(t, [{}, bad])).reader.chunk(reference), { message: "the network is gone" });
   const lying = await stage(t, [bad], { only: true });
@@ -185,7 +189,11 @@ t.test("chunks", async (t) => {
   await t.rejects(wrongSize.reader.chunk({ ...reference, size: 1 }), {
     message: /another size than the manifest says/,
   });
-  t.match(wrongSize.mirrors.health(), [{ wrong: 0 }], "the manifest lies, not the mirror");
+  t.match(
+    wrongSize.mirrors.health(),
+    [{ wrong: 0 }],
+    "a wrong size in the manifest is not counted against the mirror",
+  );
 });
 
 t.test("a proof of a release, or of a channel's absence, shows the kind of the canister", async (t) => {

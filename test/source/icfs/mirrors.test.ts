@@ -70,11 +70,11 @@ t.test("after a wrong answer, the mirror is asked once more, past all caches", a
 
   const lied = mirrorsOf([liar.url, last.url]);
   t.same(await lied.ask(question()), RIGHT);
-  t.same(controls(liar), [undefined, "no-cache"], "once, and then the next one is");
+  t.same(controls(liar), [undefined, "no-cache"], "a lying mirror is asked only once more");
   t.same(controls(last), [undefined]);
   t.match(lied.health(), [{ wrong: 2, chunks: 0, aside: { why: /its answer was wrong/ } }, { chunks: 1 }]);
   t.same(await lied.ask(question()), RIGHT);
-  t.equal(liar.asked.length, 2, "it is put aside");
+  t.equal(liar.asked.length, 2, "a lying mirror is put aside");
 });
 
 t.test("a mirror that fails after a wrong answer counts as wrong, however it fails", async (t) => {
@@ -109,13 +109,17 @@ t.test(
         .catch((error) => error);
       t.equal(error instanceof VerificationError, isLie, named.join(" "));
       t.match(error.message, /^no mirror has a right answer: /);
-      t.ok(error.message.includes(lie(liar)), "the liar by its name");
+      t.ok(error.message.includes(lie(liar)), "the error names the lying mirror");
       t.equal(
         error.message.includes(`${DEAD}: connect ECONNREFUSED`),
         named.includes(DEAD),
-        "and the dead one",
+        "the error names the dead mirror if there was one",
       );
-      t.equal(error.message.includes(`${EMPTY}: there is no `), named.includes(EMPTY), "and what it lacks");
+      t.equal(
+        error.message.includes(`${EMPTY}: there is no `),
+        named.includes(EMPTY),
+        "the error says what the empty mirror lacks, if there was one",
+      );
     }
     const dead = mirrorsOf([DEAD, EMPTY]).ask(question());
     await t.rejects(dead, { name: "NoAnswerError", message: /^no mirror answers: / });
@@ -145,10 +149,14 @@ t.test("equal mirrors share the chunks, and those of a failed mirror go to the o
   t.equal(
     shares.reduce((sum, { size }) => sum + size, 0),
     paths.length,
-    "each has its share",
+    "each chunk is asked for from exactly one mirror",
   );
   for (const { size } of shares) t.ok(size > 15, `${size}`);
-  t.same(await askAll(mirrorsOf([equal.toReversed(), last])), shares, "however they are named");
+  t.same(
+    await askAll(mirrorsOf([equal.toReversed(), last])),
+    shares,
+    "the shares do not depend on the order of the mirrors",
+  );
 
   second.fault = () => "drop";
   const mirrors = mirrorsOf([equal, last]);
@@ -158,17 +166,21 @@ t.test("equal mirrors share the chunks, and those of a failed mirror go to the o
     t.same(
       before.filter((path) => !without[one]!.has(path)),
       [],
-      "each keeps its own",
+      "each remaining mirror keeps its own chunks",
     );
     const more = now.filter((path) => !shares[one]!.has(path));
     t.ok(
       more.length > 0 && more.every((path) => shares[1]!.has(path)),
-      "and has a part of what was another's",
+      "each remaining mirror takes over some chunks of the failed one",
     );
   }
   t.match(mirrors.health(), [{ failures: 0 }, { chunks: 0 }, { failures: 0 }, { answers: 0 }]);
   for (const server of [first, third]) server.fault = () => "drop";
-  t.same(await mirrors.ask(question({ path: paths[0]! })), RIGHT, "after them comes the next");
+  t.same(
+    await mirrors.ask(question({ path: paths[0]! })),
+    RIGHT,
+    "the next mirror is asked when all equal ones fail",
+  );
 });
 
 t.test("a late mirror's answer still counts when the others fail", async (t) => {
@@ -180,7 +192,11 @@ t.test("a late mirror's answer still counts when the others fail", async (t) => 
     waiting[0]!();
     throw new Error("the network is gone");
   };
-  t.same(await mirrors.ask(question({ network })), RIGHT, "the network was asked since it was late");
+  t.same(
+    await mirrors.ask(question({ network })),
+    RIGHT,
+    "the late mirror's answer is used when the network fails",
+  );
   t.match(mirrors.health(), [{ late: 1, chunks: 1 }]);
 });
 
@@ -207,13 +223,13 @@ t.test("mirrors that drip leave time for the network", async (t) => {
     return RIGHT;
   };
   t.same(await mirrors.ask(question({ limit: 1500, most: 1e6, network })), RIGHT);
-  t.equal(together, 2, "before the first one's own time is up");
+  t.equal(together, 2, "both mirrors are being read when the network is asked");
   const named = dripping.map(({ url }) => url);
   const hasty = new Mirrors(named, { only: false, maxStale: 0, whole: 1500 });
   t.same(
     await hasty.ask(question({ limit: 10 * HUNG, most: 1e6, network })),
     RIGHT,
-    "however long they may be silent",
+    "the network is asked early even if the question itself may take long",
   );
   await Promise.all([...open].map((response) => once(response, "close")));
 });
@@ -225,12 +241,12 @@ t.test("a chunk on its way to a mirror is waited for, unless a reader waits for 
   const mirrors = mirrorsOf([mirror.url], false);
   const network = async () => RIGHT;
   const asked = () => mirror.asked.splice(0).length;
-  t.same(await mirrors.ask(question()), RIGHT, "it can be relied on");
+  t.same(await mirrors.ask(question()), RIGHT, "the mirror has given a chunk before");
   asked();
   mirror.fault = () => (mirror.asked.length < 3 ? coming : "none");
   t.same(await mirrors.ask(question({ network, urgency: new Urgency() })), RIGHT);
   t.match(mirrors.health(), [{ chunks: 2, missing: 0 }]);
-  t.equal(asked(), 3, "asked until it is here");
+  t.equal(asked(), 3, "the mirror is asked until it has the chunk");
 
   const urgency = new Urgency();
   mirror.fault = () => {
@@ -238,17 +254,17 @@ t.test("a chunk on its way to a mirror is waited for, unless a reader waits for 
     return coming;
   };
   t.same(await mirrors.ask(question({ network, urgency })), RIGHT);
-  t.equal(asked(), 2, "until somebody waits");
+  t.equal(asked(), 2, "the mirror is not asked again once a reader waits");
   t.same(await mirrors.ask(question({ network })), RIGHT);
-  t.equal(asked(), 1, "and not at all where somebody does");
+  t.equal(asked(), 1, "the mirror is asked only once if a reader already waits");
   mirror.fault = () => ({ status: 404 });
   t.same(await mirrors.ask(question({ network, urgency: new Urgency() })), RIGHT);
-  t.equal(asked(), 1, "nor where nothing is on its way");
+  t.equal(asked(), 1, "the mirror is asked only once if the chunk is not on its way");
   t.match(mirrors.health(), [{ chunks: 2, missing: 3 }]);
 
   mirror.fault = () => coming;
   t.same(await mirrors.ask(question({ network, limit: 10, urgency: new Urgency() })), RIGHT);
-  t.ok(asked() <= 2, "nor for ever");
+  t.ok(asked() <= 2, "the mirror is not asked for ever");
   t.match(mirrors.health(), [{ failures: 1, aside: { why: /on its way/ } }]);
 });
 
@@ -265,9 +281,9 @@ t.test("a mirror with none of the chunks is asked last; a mirror with some is as
   t.match(mirrors.health(), [{ missing: 8, failures: 0, aside: { why: /^it had none of the chunks/ } }]);
   t.match(told, [/^the mirror http:\S+ is put aside: it had none /]);
   await mirrors.ask(question({ network, isChunk: false }));
-  t.equal(empty.asked.length, 9, "it may know of the newest release anyway");
+  t.equal(empty.asked.length, 9, "a mirror without chunks is still asked for anything else");
   empty.fault = () => "none";
-  t.same(await mirrors.ask(question()), RIGHT, "where nobody else has a chunk, it is asked");
+  t.same(await mirrors.ask(question()), RIGHT, "a mirror put aside is asked when no other has the chunk");
   t.equal(empty.asked.length, 10);
   t.notOk(mirrors.health()[0]!.aside, "and has it");
   t.same(await mirrors.ask(question({ network })), RIGHT);
@@ -283,7 +299,11 @@ t.test("a mirror with none of the chunks is asked last; a mirror with some is as
   asked = 0;
   partial.fault = () => (response) => void response.writeHead(404, { "retry-after": "1" }).end();
   for (let i = 0; i < 20; i++) await growing.ask(question({ network }));
-  t.match(growing.health(), [{ missing: 48, aside: undefined }], "nor is one to which they are on their way");
+  t.match(
+    growing.health(),
+    [{ missing: 48, aside: undefined }],
+    "a mirror to which chunks are on their way is not put aside",
+  );
 });
 
 t.test("a mirror that was put aside for having no chunks is asked again after a while", async (t) => {
@@ -297,7 +317,7 @@ t.test("a mirror that was put aside for having no chunks is asked again after a 
     skip(pause);
     await ask();
     await ask();
-    t.equal(mirror.asked.length, 9 + i, "once, and is put aside for longer");
+    t.equal(mirror.asked.length, 9 + i, "the mirror is asked once, then put aside for longer");
   }
   skip(8000);
   mirror.fault = () => "none";

@@ -48,21 +48,21 @@ t.test("an older release is proved again by new headers alone, and from kept evi
   t.match(canister, { pages: 10, given: 9999 }, "ten thousand releases take ten round trips");
 
   await canister.source.newest();
-  t.equal(canister.pages, 10, "nothing has changed, and nothing is asked for");
+  t.equal(canister.pages, 10, "nothing is asked for when nothing has changed");
   const [next] = [encodeHeader({ number: 10_001, parent: headerHash(chain.at(-1)!) })];
   canister.chain = [...chain, next!];
   const again = await canister.source.newest();
   t.equal(again.number, 1);
   t.ok(again.hash.equals(release.hash));
-  t.match(canister, { pages: 11, given: 10_000 }, "one header has come since");
+  t.match(canister, { pages: 11, given: 10_000 }, "only the one new header is asked for");
 
   const evidence = (await canister.source.evidence(again))!;
   const other = canisterOf(canister.chain);
   const restored = await other.source.restore(evidence);
-  t.ok(restored.hash.equals(release.hash), "what is kept proves it, from the newest down");
+  t.ok(restored.hash.equals(release.hash), "kept evidence proves the release");
   t.equal(other.pages, 0);
   await other.source.newest();
-  t.match(other, { pages: 0 }, "and is not asked for again");
+  t.match(other, { pages: 0 }, "restored headers are not asked for again");
 });
 
 t.test("another history is not accepted as a continuation", async (t) => {
@@ -86,7 +86,7 @@ t.test("too many headers are read, but neither held nor kept", async (t) => {
   t.equal(release.number, 1);
   t.equal(await canister.source.evidence(release), undefined, "33 MB");
   await canister.source.newest();
-  t.match(canister, { given: 999 }, "it is proved anyway, once");
+  t.match(canister, { given: 999 }, "the headers are read only once");
 });
 
 t.test("evidence of megabytes of headers is made in steps", async (t) => {
@@ -101,7 +101,7 @@ t.test("evidence of megabytes of headers is made in steps", async (t) => {
   setImmediate(look);
   const evidence = await canister.source.evidence(release);
   isMade = true;
-  t.ok(turns >= 10, `others had ${turns} turns meanwhile`);
+  t.ok(turns >= 10, `other work had ${turns} turns meanwhile`);
   const other = canisterOf(canister.chain);
-  t.ok((await other.source.restore(evidence!)).hash.equals(release.hash), "and proves the release");
+  t.ok((await other.source.restore(evidence!)).hash.equals(release.hash), "the evidence proves the release");
 });
