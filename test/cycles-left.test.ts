@@ -7,6 +7,7 @@ import { managementCanister } from "../lib/ic/management.ts";
 import { type CanisterStatus, icfsCanister } from "../lib/icfs-canister.ts";
 import { executionCost, PRICES, storageCost } from "../localnet/prices.ts";
 import { startCanister } from "./support/canister-network.ts";
+import { exactly } from "./support/exactly.ts";
 import { hostWith } from "./support/hosts.ts";
 import { setFreezingThreshold } from "./support/management.ts";
 
@@ -66,7 +67,7 @@ t.test("a controller gets the days left from the network, and is warned in time"
     stderr: "",
   });
   t.match(JSON.parse((await asked("--json")).stdout), { daysLeftEstimated: true });
-  t.match(await doctor(), [{ level: "ok", message: /: \d+ days until it freezes, .*estimated/ }]);
+  t.match(await doctor(), exactly({ level: "ok", message: /: \d+ days until it freezes, .*estimated/ }));
 
   // As if the canister were a little over 12 days from its threshold.
   const { idle_cycles_burned_per_day: idle, cycles } = told;
@@ -83,16 +84,17 @@ t.test("a controller gets the days left from the network, and is warned in time"
     daysLeft: 12,
     daysLeftEstimated: false,
   });
-  t.match(await doctor({ identity }), [
-    {
+  t.match(
+    await doctor({ identity }),
+    exactly({
       level: "warn",
       message: `${id} has `,
       advice: "top it up, as anybody may: on a local network with provisional_top_up_canister",
-    },
-  ]);
+    }),
+  );
   t.equal((await asked()).stderr, "", "a stranger gets no warning");
 
   await setFreezingThreshold(publisherAgent, canister, 1n << 60n);
-  t.match(await doctor(), [], "this check reports nothing about a frozen canister");
+  t.match(await doctor(), exactly(), "this check reports nothing about a frozen canister");
   t.match(await asked(), { code: 1, stderr: /is out of cycles: it is frozen/ });
 });

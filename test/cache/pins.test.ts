@@ -5,6 +5,7 @@ import t, { type Test } from "tap";
 import { Pins } from "../../lib/cache/pins.ts";
 import { eventually } from "../mount/mounts.ts";
 import { stopClock } from "../support/clock.ts";
+import { exactly } from "../support/exactly.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { chunk, open, startWriter } from "./stores.ts";
 
@@ -17,7 +18,7 @@ t.test("pins of dead processes do not count, and are removed", async (t) => {
   const pins = new Pins(directory);
   t.teardown(() => pins.close());
   await eventually("it is pinned", async () => (await pins.read()).length === 1);
-  t.match(await pins.read(), [{ pid: writer.pid, name: "test" }]);
+  t.match(await pins.read(), exactly({ pid: writer.pid, name: "test" }));
   writer.kill("SIGKILL");
   await eventually("it is not any more", async () => (await pins.read()).length === 0);
   t.same(await readdir(join(directory, "pins")), [], "the dead process's pin file is removed");
@@ -35,7 +36,7 @@ t.test("a silent pin of another container does not count, but is removed only af
   await writeFile(path, content);
   const silentFor = (seconds: number) =>
     utimes(path, Date.now() / 1000 - seconds, Date.now() / 1000 - seconds);
-  t.match(await pins.read(), [{ pid: 1, name: "trees" }]);
+  t.match(await pins.read(), exactly({ pid: 1, name: "trees" }));
   await silentFor(3600);
   t.same(await pins.read(), []);
   await silentFor(0);
@@ -102,5 +103,5 @@ t.test("a removed pin is written again by the next heartbeat", async (t) => {
   await rm(join(directory, "pins"), { recursive: true });
   await clock.pass(30_000);
   while ((await pins.read()).length === 0) await clock.pass(1);
-  t.match(await pins.read(), [{ name: "trees", keys: new Set([first, second]) }]);
+  t.match(await pins.read(), exactly({ name: "trees", keys: new Set([first, second]) }));
 });

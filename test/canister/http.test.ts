@@ -5,6 +5,7 @@ import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
 import { decodeHeaders } from "../../lib/source/icfs/header-list.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
+import { exactly } from "../support/exactly.ts";
 import { headerOf, verifyHttp } from "../support/http.ts";
 import { sha256 } from "../support/icfs-canister.ts";
 import { type Content, publishTree, readPieces, ready, startSite, treeWith } from "../support/site.ts";
@@ -477,7 +478,7 @@ t.test("a private canister, and one with HTTP switched off, refuse every request
   t.equal(await site.text("/a"), "secret");
   await owner.serve_http(false);
   await refused(/owner/);
-  t.match((await owner.status()).http, [{ on: false, release: 0n }]);
+  t.match((await owner.status()).http, exactly({ on: false, release: 0n }));
   const stranger = site.as(Ed25519KeyIdentity.generate());
   await t.rejects(stranger.serve_http(true));
   await owner.serve_http(true);

@@ -6,6 +6,7 @@ import type { Examined } from "../../lib/doctor/check.ts";
 import { hasAccepted } from "../../lib/source/icfs/accepted-releases.ts";
 import { startLocalNetwork } from "../../localnet/index.ts";
 import { eventually, sh } from "../mount/mounts.ts";
+import { exactly } from "../support/exactly.ts";
 import { BIN, run } from "../support/icfs.ts";
 import { reinstall } from "../support/management.ts";
 import { startMountable, startMountableAssets, startMountableIcboot } from "../support/mountable.ts";
@@ -25,16 +26,16 @@ t.test("icfs doctor", async (t) => {
 
   await t.test("checks the host and a canister before the mount, and changes nothing", async (t) => {
     const { of } = await doctor(c.id);
-    t.match(of("fuse"), [{ level: "ok", message: "/dev/fuse can be opened" }]);
-    t.match(of("network"), [{ level: "ok", message: `${c.url} answers` }]);
-    t.match(of("root key"), [{ level: "ok" }]);
-    t.match(of("clock"), [{ level: "ok" }]);
+    t.match(of("fuse"), exactly({ level: "ok", message: "/dev/fuse can be opened" }));
+    t.match(of("network"), exactly({ level: "ok", message: `${c.url} answers` }));
+    t.match(of("root key"), exactly({ level: "ok" }));
+    t.match(of("clock"), exactly({ level: "ok" }));
     const kind = "release 1, of kind icfs, certified by the subnet";
-    t.match(of("canister"), [{ level: "ok", message: `${c.id} can be read: ${kind}` }]);
-    t.match(of("cache"), [
-      { level: "ok", message: `${c.env.XDG_CACHE_HOME}/icfs is not there yet, and can be made` },
-      {},
-    ]);
+    t.match(of("canister"), exactly({ level: "ok", message: `${c.id} can be read: ${kind}` }));
+    t.match(
+      of("cache"),
+      exactly({ level: "ok", message: `${c.env.XDG_CACHE_HOME}/icfs is not there yet, and can be made` }, {}),
+    );
     t.equal(hasAccepted(c.canister, c.rootKey), false, "doctor does not accept the canister's release");
     t.notOk((await readdir(c.directory)).includes("cache"));
   });
@@ -102,12 +103,13 @@ t.test("icfs doctor", async (t) => {
 
   await t.test("fails for an absent canister, network or directory", async (t) => {
     const absent = "oeagv-5qaaa-aaaah-aar4q-cai";
-    t.match((await doctor(absent)).of("canister"), [
-      { level: "fail", message: /^there is no canister .* at http.*unless it has --state$/ },
-    ]);
+    t.match(
+      (await doctor(absent)).of("canister"),
+      exactly({ level: "fail", message: /^there is no canister .* at http.*unless it has --state$/ }),
+    );
     const { of } = await doctor(c.id, "--network", "http://127.0.0.1:1");
-    t.match(of("network"), [{ level: "fail", message: /ECONNREFUSED/, advice: /icfs localnet/ }]);
-    t.match(of("canister"), [{ level: "fail", message: /no network answers/ }]);
+    t.match(of("network"), exactly({ level: "fail", message: /ECONNREFUSED/, advice: /icfs localnet/ }));
+    t.match(of("canister"), exactly({ level: "fail", message: /no network answers/ }));
     t.match(await c.icfs(["doctor", "no canister"]), { code: 2, stdout: "", stderr: /is not a canister id/ });
     t.match(await c.icfs(["doctor", join(c.directory, "no-such-directory")]), {
       code: 1,

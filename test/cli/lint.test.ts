@@ -3,6 +3,7 @@ import { join } from "node:path";
 import t from "tap";
 import { writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
+import { exactly } from "../support/exactly.ts";
 
 t.test("findings in a directory, a publication and a release", async (t) => {
   const { canister, directory, icfs, env } = await startCanister(t);
@@ -22,7 +23,7 @@ t.test("findings in a directory, a publication and a release", async (t) => {
     icfs(["publish", tree, id, "--dry-run"], { env: { ...env, ICFS_NO_LINT: "yes" } }),
   ]);
   t.match(lint, { code: 1, stdout: found, stderr: /1 finding$/m });
-  t.match(JSON.parse(json.stdout), [{ kind: "missing-file", file: "boot.ipxe", line: 2 }]);
+  t.match(JSON.parse(json.stdout), exactly({ kind: "missing-file", file: "boot.ipxe", line: 2 }));
   t.match(strict, { code: 1, stderr: /nothing was uploaded:\n {2}boot\.ipxe:2: names Linux/ });
   t.match(dry, { code: 0, stderr: "boot.ipxe:2: names Linux" });
   t.notMatch(silent.stderr, "Linux");

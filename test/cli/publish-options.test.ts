@@ -4,6 +4,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { writeTree } from "../publish/trees.ts";
 import { startCanister, type TestCanister } from "../support/canister-network.ts";
+import { exactly } from "../support/exactly.ts";
 import { startIcboot } from "../support/icboot.ts";
 import { BIN, type Result, run } from "../support/icfs.ts";
 
@@ -69,10 +70,10 @@ t.test("an icfs canister", async (t) => {
     const json = await p.publish("--dry-run", "--copy-unsafe-links", "--json");
     t.equal(json.code, 0, json.stderr);
     t.match(JSON.parse(json.stdout), {
-      copiedLinks: [
+      copiedLinks: exactly(
         { path: "ipxe.efi", target: join(p.boot, "ipxe.efi") },
         { path: "ipxe.lkrn", target: "../boot/ipxe.lkrn" },
-      ],
+      ),
     });
     t.match(await p.publish("--copy-unsafe-links"), {
       code: 0,
@@ -104,7 +105,7 @@ t.test("an icfs canister", async (t) => {
     const dry = await p.publish("--dry-run", "--private-files", "error", ...exclude);
     t.notMatch(dry.stdout, /added .*(~|git|lost|swp|build|icfsignore)/, "");
     t.match(await p.publish(...exclude), { code: 0 });
-    t.match(await p.names(), ["d", "d/menu", "kernel"]);
+    t.match(await p.names(), exactly("d", "d/menu", "kernel"));
     t.match(await p.verify(...exclude), { code: 0, stdout: /is the same\n$/ });
     t.match(await p.verify("--exclude", "*.swp"), {
       code: 1,

@@ -1,6 +1,7 @@
 /** icfs releases and rollback: the history, and rollbacks, which add to it. */
 import t from "tap";
 import { decodeHeader } from "../../lib/tree/header.ts";
+import { exactly } from "../support/exactly.ts";
 import { faultFor, startFaultProxy } from "../support/fault-proxy.ts";
 import { startOwnedCanister } from "../support/people.ts";
 
@@ -15,10 +16,13 @@ t.test("releases are listed, and a rollback loses none", async (t) => {
 
   await t.test("each release is listed with its details, newest first", async (t) => {
     const common = { state: "held", publisher, files: 1 };
-    t.match(await c.releases(), [
-      { release: 2, header: second.header, note: "", bytes: 7, ...common },
-      { release: 1, header: first.header, note: "first\u001b[31m\nrelease 9 (held)", bytes: 12, ...common },
-    ]);
+    t.match(
+      await c.releases(),
+      exactly(
+        { release: 2, header: second.header, note: "", bytes: 7, ...common },
+        { release: 1, header: first.header, note: "first\u001b[31m\nrelease 9 (held)", bytes: 12, ...common },
+      ),
+    );
     const { publishedAt } = (await c.source().head())!.header;
     const [, , published] = (await c.owner("releases", id)).split("\n");
     t.equal(published, `  published  ${publishedAt.toISOString()} by ${publisher}`);
@@ -33,11 +37,14 @@ t.test("releases are listed, and a rollback loses none", async (t) => {
 
   await t.test("a rollback is a new release with the old tree", async (t) => {
     const result = JSON.parse(await c.owner("rollback", id, "1", "--json", "--note", "the second was bad"));
-    t.match(await c.releases(), [
-      { release: 3, header: result.header, note: "the second was bad", bytes: 12 },
-      { release: 2 },
-      { release: 1 },
-    ]);
+    t.match(
+      await c.releases(),
+      exactly(
+        { release: 3, header: result.header, note: "the second was bad", bytes: 12 },
+        { release: 2 },
+        { release: 1 },
+      ),
+    );
     t.same(Object.keys(result), ["release", "header"]);
     const [newest, , oldest] = await c.source().headers(3, 3);
     t.same(decodeHeader(newest!).manifest, decodeHeader(oldest!).manifest);

@@ -6,6 +6,7 @@ import t from "tap";
 import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
 import { writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
+import { exactly } from "../support/exactly.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 import { reinstall } from "../support/management.ts";
 
@@ -39,7 +40,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
   t.match(await c.icfs(["ls", id]), { code: 0 });
   const third = await publish("3");
   t.match(await c.icfs(["ls", id]), { code: 0 }, "a successor");
-  t.match(await accepted(), [{ canister: id, number: 3, header: third.header }]);
+  t.match(await accepted(), exactly({ canister: id, number: 3, header: third.header }));
   t.match(await c.icfs(["trust", "show"]), { code: 0, stdout: `${id} 3 ${third.header} ${c.url}\n` });
 
   await t.test("while it has fewer releases than before", async (t) => {
@@ -50,7 +51,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
       t.match(refused.stderr, /release 1 is older than release 3, which this host accepted before/);
       t.match(refused.stderr, `If the canister was reinstalled on purpose, run \`icfs trust reset ${id}\`\n`);
     }
-    t.match(await accepted(), [{ number: 3 }], "the accepted release is unchanged");
+    t.match(await accepted(), exactly({ number: 3 }), "the accepted release is unchanged");
   });
 
   await t.test("while it has as many releases as before, or more", async (t) => {
@@ -78,7 +79,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
     t.match(mounted, { code: 0, stderr: "" });
     t.match(await run("cat", [join(mountpoint, "file")], { env: c.env }), { code: 0, stdout: "another 4" });
     t.match(await c.icfs(["umount", mountpoint]), { code: 0, stderr: "" });
-    t.match(await accepted(), [{ canister: id, number: 4 }]);
+    t.match(await accepted(), exactly({ canister: id, number: 4 }));
     t.match(await c.icfs(["ls", id]), { code: 0, stdout: "file\n" });
     t.match(await c.icfs(["trust", "reset", id]), { code: 0 });
     t.match(await c.icfs(["trust", "reset", id]), {

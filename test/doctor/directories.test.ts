@@ -4,15 +4,19 @@ import { join } from "node:path";
 import t from "tap";
 import { cache, state } from "../../lib/doctor/directories.ts";
 import { sh } from "../mount/mounts.ts";
+import { exactly } from "../support/exactly.ts";
 import { hostWith } from "../support/hosts.ts";
 
 t.test("a missing directory is reported as possible to make, and is not made", async (t) => {
   const host = await hostWith(t, {});
-  t.match(await cache.run(host), [
-    { level: "ok", message: /cache is not there yet, and can be made$/ },
-    { level: "ok" },
-  ]);
-  t.match(await state.run(host), [{ level: "ok", message: /state is not there yet, and can be made$/ }]);
+  t.match(
+    await cache.run(host),
+    exactly({ level: "ok", message: /cache is not there yet, and can be made$/ }, { level: "ok" }),
+  );
+  t.match(
+    await state.run(host),
+    exactly({ level: "ok", message: /state is not there yet, and can be made$/ }),
+  );
   t.same(await readdir(host.directory), []);
 });
 
@@ -20,11 +24,14 @@ t.test("an existing directory must be private to this user", async (t) => {
   const host = await hostWith(t, { cache: null, state: null });
   const { cacheDirectory } = host;
   await chmod(cacheDirectory, 0o700);
-  t.match(await cache.run(host), [
-    { level: "ok", message: `${cacheDirectory} can be written to` },
-    { level: "ok" },
-  ]);
-  t.match(await state.run(host), [{ level: "ok", message: `${host.stateDirectory} can be written to` }]);
+  t.match(
+    await cache.run(host),
+    exactly({ level: "ok", message: `${cacheDirectory} can be written to` }, { level: "ok" }),
+  );
+  t.match(
+    await state.run(host),
+    exactly({ level: "ok", message: `${host.stateDirectory} can be written to` }),
+  );
   await chmod(cacheDirectory, 0o770);
   await t.rejects(cache.run(host), { message: /others can write to .*: chmod 700 it/ });
   await chmod(cacheDirectory, 0o700);
@@ -35,20 +42,25 @@ t.test("an existing directory must be private to this user", async (t) => {
 t.test("a directory cannot be made below a file or on a read-only file system", async (t) => {
   const host = await hostWith(t, { file: Buffer.from("x"), readonly: null });
   const below = join(host.directory, "file/cache");
-  t.match(await cache.run({ ...host, cacheDirectory: below }), [
-    {
+  t.match(
+    await cache.run({ ...host, cacheDirectory: below }),
+    exactly({
       level: "fail",
       message: /file\/cache cannot be made in .*file: it is not a directory/,
       advice: /--cache-dir/,
-    },
-  ]);
-  t.match(await state.run({ ...host, stateDirectory: below }), [{ level: "fail", advice: /XDG_STATE_HOME/ }]);
+    }),
+  );
+  t.match(
+    await state.run({ ...host, stateDirectory: below }),
+    exactly({ level: "fail", advice: /XDG_STATE_HOME/ }),
+  );
   const readonly = join(host.directory, "readonly");
   t.teardown(() => sh("umount", readonly));
   t.equal((await sh("mount", "-t", "tmpfs", "-o", "ro", "icfs-test", readonly)).code, 0);
-  t.match(await state.run({ ...host, stateDirectory: join(readonly, "state") }), [
-    { level: "fail", message: /cannot be made in .*readonly: EROFS/ },
-  ]);
+  t.match(
+    await state.run({ ...host, stateDirectory: join(readonly, "state") }),
+    exactly({ level: "fail", message: /cannot be made in .*readonly: EROFS/ }),
+  );
 });
 
 t.test("room: kept chunks count, and leftovers of killed processes are not removed", async (t) => {
@@ -59,11 +71,14 @@ t.test("room: kept chunks count, and leftovers of killed processes are not remov
   await writeFile(join(chunks, "b".repeat(64)), Buffer.alloc(3_000_000));
   await writeFile(join(chunks, abandoned), "half");
   await sh("touch", "-d", "yesterday", join(chunks, abandoned));
-  t.match(await cache.run(host), [{ level: "ok" }, { level: "ok", message: /^3\.0 MB kept/ }]);
-  t.match(await cache.run({ ...host, cacheCapacity: Number.MAX_SAFE_INTEGER }), [
-    { level: "ok" },
-    { level: "warn", message: /the disk would be full before$/, advice: /--max-cache-size/ },
-  ]);
+  t.match(await cache.run(host), exactly({ level: "ok" }, { level: "ok", message: /^3\.0 MB kept/ }));
+  t.match(
+    await cache.run({ ...host, cacheCapacity: Number.MAX_SAFE_INTEGER }),
+    exactly(
+      { level: "ok" },
+      { level: "warn", message: /the disk would be full before$/, advice: /--max-cache-size/ },
+    ),
+  );
   t.same((await readdir(chunks)).length, 2);
 });
 
@@ -72,10 +87,10 @@ t.test("a cache in memory gets a warning", async (t) => {
   const memory = join(host.directory, "memory");
   t.teardown(() => sh("umount", memory));
   t.equal((await sh("mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "icfs-test", memory)).code, 0);
-  t.match(await cache.run({ ...host, cacheDirectory: memory }), [
-    { level: "ok" },
-    { level: "warn", message: /it is in memory \(tmpfs\)/, advice: /--cache-dir/ },
-  ]);
+  t.match(
+    await cache.run({ ...host, cacheDirectory: memory }),
+    exactly({ level: "ok" }, { level: "warn", message: /it is in memory \(tmpfs\)/, advice: /--cache-dir/ }),
+  );
 });
 
 t.test("the record of accepted releases must be safe from other users", async (t) => {
@@ -87,7 +102,7 @@ t.test("the record of accepted releases must be safe from other users", async (t
     message: /others can write to \S+trust: chmod 700 it, or set XDG_STATE_HOME/,
   });
   await chmod(trust, 0o700);
-  t.match(await state.run(host), [{ level: "ok" }]);
+  t.match(await state.run(host), exactly({ level: "ok" }));
   await chown(host.stateDirectory, 65534, 65534);
   await t.rejects(state.run(host), { message: /state belongs to another user: set XDG_STATE_HOME/ });
 });

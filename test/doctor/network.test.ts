@@ -6,6 +6,7 @@ import t, { type Test } from "tap";
 import { clock, reachable, rootKey } from "../../lib/doctor/network.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { startNetwork } from "../support/canister-network.ts";
+import { exactly } from "../support/exactly.ts";
 import { hostWith } from "../support/hosts.ts";
 
 interface Answer {
@@ -38,11 +39,15 @@ t.test("networks", async (t) => {
   await t.test("a network that answers", async (t) => {
     const host = await at(url);
     t.same(await reachable.run(host), [{ level: "ok", message: `${url} answers` }]);
-    t.match(await rootKey.run(host), [{ level: "ok", message: /^fetched from the network/ }]);
-    t.match(await clock.run(host), [{ level: "ok", message: /^within \d s of the network's, by the Date/ }]);
-    t.match(await rootKey.run(await at(url, { rootKey: hex })), [
-      { level: "ok", message: "given with --root-key" },
-    ]);
+    t.match(await rootKey.run(host), exactly({ level: "ok", message: /^fetched from the network/ }));
+    t.match(
+      await clock.run(host),
+      exactly({ level: "ok", message: /^within \d s of the network's, by the Date/ }),
+    );
+    t.match(
+      await rootKey.run(await at(url, { rootKey: hex })),
+      exactly({ level: "ok", message: "given with --root-key" }),
+    );
     // The same network, by an address that is not a loopback address.
     const elsewhere = await at(url.replace("127.0.0.1", "0.0.0.0"));
     await t.rejects(rootKey.run(elsewhere), { message: /is not known: give it with --root-key/ });
@@ -50,14 +55,16 @@ t.test("networks", async (t) => {
 
   await t.test("no network, and a server that is not a network", async (t) => {
     const portal = await startStatus(t, { rootKey: key, body: "<html>" });
-    t.match(await reachable.run(await at(portal)), [
-      { level: "fail", message: /is not an IC network/, advice: /portal/ },
-    ]);
+    t.match(
+      await reachable.run(await at(portal)),
+      exactly({ level: "fail", message: /is not an IC network/, advice: /portal/ }),
+    );
     // Nothing listens at port 1: only root can open it, and its service is not in use.
     const host = await at("http://127.0.0.1:1");
-    t.match(await reachable.run(host), [
-      { level: "fail", message: /^no network answers at .*ECONNREFUSED/, advice: /icfs localnet/ },
-    ]);
+    t.match(
+      await reachable.run(host),
+      exactly({ level: "fail", message: /^no network answers at .*ECONNREFUSED/, advice: /icfs localnet/ }),
+    );
     t.same(await clock.run(host), []);
     const nobody = "http://127.0.0.1:1";
     const ic = await hostWith(
@@ -67,13 +74,16 @@ t.test("networks", async (t) => {
         network: { ...resolveNetwork("ic"), url: nobody, gateways: [nobody] },
       },
     );
-    t.match(await reachable.run(ic), [{ level: "fail", advice: /resolver, routes and firewall/ }]);
-    t.match(await rootKey.run(ic), [{ level: "ok", message: "built in" }]);
+    t.match(await reachable.run(ic), exactly({ level: "fail", advice: /resolver, routes and firewall/ }));
+    t.match(await rootKey.run(ic), exactly({ level: "ok", message: "built in" }));
   });
 
   await t.test("a network that does not have the known root key", async (t) => {
     const other = await at(url, { network: { ...resolveNetwork("ic"), url, gateways: [url] } });
-    t.match(await rootKey.run(other), [{ level: "fail", message: /^it is built in, but .* another one/ }]);
+    t.match(
+      await rootKey.run(other),
+      exactly({ level: "fail", message: /^it is built in, but .* another one/ }),
+    );
   });
 
   await t.test("clocks", async (t) => {
@@ -85,18 +95,23 @@ t.test("networks", async (t) => {
       const host = await at(await startStatus(t, { rootKey: key, date }));
       return clock.run({ ...host, status: async () => ({ ...(await host.status())!, askedAt }) });
     };
-    t.match(await of(0), [{ level: "ok", message: /^within 1 s of/ }]);
-    t.match(await of(20_000), [{ level: "ok", message: /^within 20 s of/ }]);
-    t.match(await of(-60_000), [
-      {
+    t.match(await of(0), exactly({ level: "ok", message: /^within 1 s of/ }));
+    t.match(await of(20_000), exactly({ level: "ok", message: /^within 20 s of/ }));
+    t.match(
+      await of(-60_000),
+      exactly({
         level: "warn",
         message: /clock is 60 s ahead of the network's, by the Date of its answer$/,
         advice: /^set it/,
-      },
-    ]);
-    t.match(await of(600_000), [
-      { level: "fail", message: /clock is 10 min behind the network's.*no certificate is accepted$/ },
-    ]);
-    t.match(await of(undefined), [{ level: "warn", message: /no Date/ }]);
+      }),
+    );
+    t.match(
+      await of(600_000),
+      exactly({
+        level: "fail",
+        message: /clock is 10 min behind the network's.*no certificate is accepted$/,
+      }),
+    );
+    t.match(await of(undefined), exactly({ level: "warn", message: /no Date/ }));
   });
 });

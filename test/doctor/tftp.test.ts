@@ -1,6 +1,7 @@
 /** Which program has UDP port 69. */
 import t from "tap";
 import { tftp } from "../../lib/doctor/tftp.ts";
+import { exactly } from "../support/exactly.ts";
 import { hostWith } from "../support/hosts.ts";
 
 const HEADER =
@@ -18,9 +19,10 @@ const owner = (name: string, inode: number) => ({
 t.test("no TFTP server", async (t) => {
   // Port 68 is 0x0044. Port 0x1069 only looks like 69: port 69 is 0x0045.
   const host = await hostWith(t, { "proc/net/udp": table(row("00000000:0044", 7), row("0100007F:1069", 8)) });
-  t.match(await tftp.run(host), [
-    { level: "warn", message: /no TFTP server runs/, advice: /--tftp-root=DIR/ },
-  ]);
+  t.match(
+    await tftp.run(host),
+    exactly({ level: "warn", message: /no TFTP server runs/, advice: /--tftp-root=DIR/ }),
+  );
 });
 
 t.test("a TFTP server, over IPv4 or IPv6", async (t) => {
@@ -34,15 +36,17 @@ t.test("a TFTP server, over IPv4 or IPv6", async (t) => {
     "proc/net/udp6": table(row("00000000000000000000000000000000:0045", 78)),
     ...owner("in.tftpd", 78),
   });
-  t.match(await tftp.run(six), [{ level: "ok", message: /^in\.tftpd/ }]);
+  t.match(await tftp.run(six), exactly({ level: "ok", message: /^in\.tftpd/ }));
 });
 
 t.test("another program, and a program that only root may see", async (t) => {
   const udp = { "proc/net/udp": table(row("00000000:0045", 79)) };
-  t.match(await tftp.run(await hostWith(t, { ...udp, ...owner("python3", 79) })), [
-    { level: "warn", message: /^python3 \(process 314\) has UDP port 69: it is not a TFTP server/ },
-  ]);
-  t.match(await tftp.run(await hostWith(t, { ...udp, ...owner("python3", 80) })), [
-    { level: "ok", message: /only root may see/ },
-  ]);
+  t.match(
+    await tftp.run(await hostWith(t, { ...udp, ...owner("python3", 79) })),
+    exactly({ level: "warn", message: /^python3 \(process 314\) has UDP port 69: it is not a TFTP server/ }),
+  );
+  t.match(
+    await tftp.run(await hostWith(t, { ...udp, ...owner("python3", 80) })),
+    exactly({ level: "ok", message: /only root may see/ }),
+  );
 });

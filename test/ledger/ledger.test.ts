@@ -6,6 +6,7 @@ import t, { type Test } from "tap";
 import { type Boot, bootsOf, GAP_MS, inOrderOfTime, MOST_TRANSFERS } from "../../lib/ledger/boots.ts";
 import { type Entry, openLedger, readLedger } from "../../lib/ledger/ledger.ts";
 import { parseLine, parseMac, type Transfer } from "../../lib/ledger/line.ts";
+import { exactly } from "../support/exactly.ts";
 import { run, temporaryDirectory } from "../support/icfs.ts";
 import { at, body, CANISTER, chained, type Fields, HEADER, MAC, ORIGIN, sha256 } from "./lines.ts";
 
@@ -122,7 +123,7 @@ t.test("the chain shows changed, missing, added and exchanged lines", async (t) 
   for (const [what, text, problems] of cases)
     t.same(await problemsOf(await logs({ log: text })), problems, what);
   const damaged = await problemsOf(await logs({ log: whole.replace(`${at(1)} `, "") }));
-  t.match(damaged, [/^2: it is not a line of the ledger: it does not have 11 fields/, `3: ${after}`]);
+  t.match(damaged, exactly(/^2: it is not a line of the ledger: it does not have 11 fields/, `3: ${after}`));
   const long = await problemsOf(await logs({ log: `${lines[0]}${"x".repeat(1_000_000)}\n${lines[1]}` }));
   t.same(long, ["2: it is longer than 32768 bytes", `3: ${after}`]);
   t.equal(
@@ -150,9 +151,10 @@ t.test("rotated logs form one chain with the current log", async (t) => {
     [],
     "the oldest lines may be missing",
   );
-  t.match(await problemsOf(await logs({ "log-20261101": lines[0]!, log: lines[2]! })), [
-    /^1: the line before/,
-  ]);
+  t.match(
+    await problemsOf(await logs({ "log-20261101": lines[0]!, log: lines[2]! })),
+    exactly(/^1: the line before/),
+  );
   await t.rejects(openLedger(join(directory, "none")), { name: "UserError", message: /no boot ledger/ });
   await t.rejects(entriesOf(await logs({ "log.1.gz": "no gzip", log: "" })), {
     name: "UserError",
@@ -196,7 +198,7 @@ t.test("the script continues after a truncated line, and reports a missing getfa
   const env = { ...process.env, ICFS_BOOT_LOG: log, ICFS_LEASES: "/dev/null" };
   const args = ["tftp", "5", "127.9.9.9", "/srv/tftp/x"];
   t.same(await run(PEN, args, { env }), { code: 0, stdout: "", stderr: "" });
-  t.match(await problemsOf(log), [/^2: it is not a line of the ledger/]);
+  t.match(await problemsOf(log), exactly(/^2: it is not a line of the ledger/));
   t.equal((await entriesOf(log)).length, 3, "the line after the truncated one is intact");
 
   const tools = join(dirname(log), "tools");

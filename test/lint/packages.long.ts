@@ -7,6 +7,7 @@ import t from "tap";
 import { IMAGES } from "../../demo/tree.ts";
 import { lintDirectory } from "../../lib/publish/lintable-tree.ts";
 import { EVERYTHING } from "../../lib/publish/scan.ts";
+import { exactly } from "../support/exactly.ts";
 
 const run = promisify(execFile);
 const LOADERS = [
@@ -58,12 +59,15 @@ t.test("boot loaders as packaged, and assembled for a TFTP server", async (t) =>
   await rm(join(tftp, "ldlinux.c32"));
   await rename(join(tftp, "grub/grub.cfg"), join(tftp, "grub.cfg"));
   await copyFile(join(tftp, "efi64/menu.c32"), join(tftp, "menu.c32"));
-  t.match(await found(tftp), [
-    /^missing-config grubx64\.efi:.* \/grub\/grub\.cfg/,
-    /^missing-module lpxelinux\.0:.*ldlinux\.c32/,
-    /^foreign-module menu\.c32:/,
-    /^missing-module pxelinux\.0:.*ldlinux\.c32/,
-  ]);
+  t.match(
+    await found(tftp),
+    exactly(
+      /^missing-config grubx64\.efi:.* \/grub\/grub\.cfg/,
+      /^missing-module lpxelinux\.0:.*ldlinux\.c32/,
+      /^foreign-module menu\.c32:/,
+      /^missing-module pxelinux\.0:.*ldlinux\.c32/,
+    ),
+  );
 });
 
 t.test("netboot installers for three architectures", async (t) => {

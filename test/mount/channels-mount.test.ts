@@ -13,6 +13,7 @@ import { openFirstChannels } from "../../lib/mount/first-channels.ts";
 import type { CanisterMountOptions } from "../../lib/mount/options.ts";
 import { AllChannels } from "../../lib/source/icfs/all-channels.ts";
 import { open } from "../fs/view/over-tree.ts";
+import { exactly } from "../support/exactly.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { type MadeUpChannels, madeUpChannels, versionOf } from "../support/made-up-channels.ts";
 
@@ -152,10 +153,10 @@ t.test("each directory follows its channel, forwards and back, with one request 
     mountpoint: "/srv/tftp",
     files: 4,
     warning: undefined,
-    channels: [
+    channels: exactly(
       { channel: "canary", serial: 1, release: 2, files: 2 },
       { channel: "stable", serial: 1, release: 1, files: 2 },
-    ],
+    ),
   });
   await shows({ canary: 2, stable: 1 });
   const metrics = await metricsOf(mount.status());
@@ -236,7 +237,10 @@ t.test("a new channel appears, and a deleted one disappears once nobody has a fi
   await looked();
   t.same(names(), ["beta", "canary", "stable"], "a deleted channel stays while one of its files is open");
   const canary = { channel: "canary", release: 2, problem: undefined };
-  t.match(mount.status().channels, [{ channelDeleted: undefined }, { ...canary, channelDeleted: true }, {}]);
+  t.match(
+    mount.status().channels,
+    exactly({ channelDeleted: undefined }, { ...canary, channelDeleted: true }, {}),
+  );
   canister.promote("canary", 1);
   await looked();
   t.match(mount.status().channels![1], { channelDeleted: undefined });
@@ -287,7 +291,7 @@ t.test("without the network, kept releases are served, and the newest when it is
     warning: /^canary: serves what was kept on this host, certified .* ago: no answer; stable: /,
   });
   const problem = { problem: "no answer", checkedAt: undefined };
-  t.match(mount.status(), { ...problem, channels: [problem, problem] });
+  t.match(mount.status(), { ...problem, channels: exactly(problem, problem) });
   await mount.hydrated;
   t.equal(mount.status().hydrated, true);
   t.equal(canister.asked.chunks, chunks);
@@ -301,7 +305,7 @@ t.test("without the network, kept releases are served, and the newest when it is
   t.match(mount.status(), {
     problem: undefined,
     checkedAt: String,
-    channels: [{}, { problem: undefined }, {}],
+    channels: exactly({}, { problem: undefined }, {}),
   });
 });
 
@@ -348,7 +352,7 @@ t.test("a canister without channels gives an empty directory and advice", async 
   const host = { ...(await newHost(t)), canister: madeUpChannels() };
   const { mount, names, shows, looked, logged } = await mounted(t, host);
   t.same(names(), []);
-  t.match(mount.describe(), { files: 0, channels: [], warning: /has no channel yet.*`icfs promote/ });
+  t.match(mount.describe(), { files: 0, channels: exactly(), warning: /has no channel yet.*`icfs promote/ });
   t.match(logged.join("\n"), /warn .* has no channel yet/);
   t.match(mount.status(), {
     hydrated: true,

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
+import { exactly } from "../support/exactly.ts";
 import { BIN, HUNG, run } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 
@@ -37,12 +38,12 @@ t.test("containers hydrate at the same time, and mount again without the network
       limit: 3 * HUNG,
     });
     t.equal(result.code, 0, `${name}: ${result.stderr}`);
-    t.match(JSON.parse(result.stdout), [{ release: 1, hydrated: true }], name);
+    t.match(JSON.parse(result.stdout), exactly({ release: 1, hydrated: true }), name);
     t.notMatch(await readFile(log, "utf8"), /disk cache|cannot|could not/, name);
   };
   await Promise.all(["one", "two", "three"].map((name) => contain(name)));
   const { stdout } = await c.icfs(["trust", "show", "--json"]);
-  t.match(JSON.parse(stdout).accepted, [{ canister: c.id, number: 1, kept: 1 }]);
+  t.match(JSON.parse(stdout).accepted, exactly({ canister: c.id, number: 1, kept: 1 }));
   c.proxy.down = true;
   await contain("offline", "--offline");
   const cache = await readdir(join(c.env.XDG_CACHE_HOME!, "icfs"), { recursive: true });

@@ -1,6 +1,7 @@
 /** A mount that follows its canister, and its messages. */
 import { randomBytes } from "node:crypto";
 import t from "tap";
+import { exactly } from "../support/exactly.ts";
 import { startMountable } from "../support/mountable.ts";
 import { eventually, HUNG, sh } from "./mounts.ts";
 
@@ -27,7 +28,7 @@ t.test("chunks that a live mount needs are not cleared from the cache", async (t
   const cache = ["--cache-dir", `${c.directory}/pinned`];
   const { umount } = await c.mount("--ready", "hydrated", ...cache);
   const { pins, chunks } = JSON.parse((await c.icfs(["cache", "ls", "--json", ...cache])).stdout);
-  t.match(pins, [{ chunks }], "every chunk is pinned");
+  t.match(pins, exactly({ chunks }), "every chunk is pinned");
   t.match(JSON.parse((await c.icfs(["cache", "clear", "--json", ...cache])).stdout), { chunks: 0 });
   await umount();
   t.match(JSON.parse((await c.icfs(["cache", "clear", "--json", ...cache])).stdout), { chunks });

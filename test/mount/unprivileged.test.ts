@@ -9,6 +9,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { bytesOf, writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
+import { exactly } from "../support/exactly.ts";
 import { BIN, run } from "../support/icfs.ts";
 
 /** nobody, who must be able to reach this checkout, and another user. */
@@ -93,7 +94,7 @@ t.test("a user who is not root", async (t) => {
   );
   t.match(await as(NOBODY, "stat", "-c", "%u %g %a", mountpoint), { stdout: `${NOBODY} ${NOBODY} 555\n` });
   const status = await as(NOBODY, BIN, "status", mountpoint, "--json");
-  t.match(JSON.parse(status.stdout), [{ release: 1, disk: { directory: join(home, ".cache/icfs") } }]);
+  t.match(JSON.parse(status.stdout), exactly({ release: 1, disk: { directory: join(home, ".cache/icfs") } }));
   await umount();
   const { uid, mode } = await stat(join(home, ".cache/icfs/chunks"));
   t.same([uid, mode & 0o777], [NOBODY, 0o700], "the cache belongs to the user and is private");

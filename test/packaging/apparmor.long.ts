@@ -9,6 +9,7 @@ import { apparmor } from "../../lib/doctor/confinement.ts";
 import { chroot } from "../support/chroot.ts";
 import { debianRoot } from "../support/debian-root.ts";
 import { documented } from "../support/documented.ts";
+import { exactly } from "../support/exactly.ts";
 import { hostWith } from "../support/hosts.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 
@@ -49,7 +50,11 @@ t.test("the doctor's advice", async (t) => {
   await appendFile(join(root, file!), lines.map((line) => `${line}\n`).join(""));
   t.match(await loads(), { code: 0 });
   for (const line of lines) t.ok((await rules()).includes(line), line);
-  t.match(await apparmor.run(host), [{ level: "ok" }], "the doctor reports ok once the rules are loaded");
+  t.match(
+    await apparmor.run(host),
+    exactly({ level: "ok" }),
+    "the doctor reports ok once the rules are loaded",
+  );
 
   const documentation = await documented("MOUNT.md", "AppArmor");
   t.ok(documentation.includes(command!), "the documentation has the same command");

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import t from "tap";
 import { debianChangelog, sectionsOf } from "../../packaging/changelog.ts";
+import { exactly } from "../support/exactly.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const BY = { version: "2.0.1", maintainer: "Some Body <some@body.example>", seconds: 1_000_000_000 };
@@ -46,11 +47,14 @@ t.test("CHANGELOG.md has the documented form and contains this version", async (
 });
 
 t.test("sections", (t) => {
-  t.match(sectionsOf(EXAMPLE), [
-    { version: undefined, date: undefined, text: "" },
-    { version: "2.0.0", date: "2026-02-03", text: /^A word on it\.\n\n### Added\n[\s\S]*- A third\.$/ },
-    { version: "1.0.0", date: "2025-01-01", text: "### Added\n\n- All." },
-  ]);
+  t.match(
+    sectionsOf(EXAMPLE),
+    exactly(
+      { version: undefined, date: undefined, text: "" },
+      { version: "2.0.0", date: "2026-02-03", text: /^A word on it\.\n\n### Added\n[\s\S]*- A third\.$/ },
+      { version: "1.0.0", date: "2025-01-01", text: "### Added\n\n- All." },
+    ),
+  );
   for (const heading of ["Unreleased", "[1.0]", "[1.0.0] - yesterday", "[1.0.0] 2025-01-01"]) {
     t.throws(() => sectionsOf(`# Changelog\n\n## ${heading}\n`), {
       message: /is neither "## \[Unreleased\]"/,

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import t from "tap";
 import { Problems } from "../../lib/publish/problems.ts";
 import { EVERYTHING, scan } from "../../lib/publish/scan.ts";
+import { exactly } from "../support/exactly.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { writeTree } from "./trees.ts";
 
@@ -155,9 +156,10 @@ t.test("a .icfsignore that is not a file is a problem", async (t) => {
     const directory = await directoryOf(t);
     await writeTree(directory, { "d/file": "" });
     await make(join(directory, "d/.icfsignore"));
-    t.match((await found(directory, [])).problems, [
-      "d/.icfsignore, which says what is left out, cannot be read: it is not a file",
-    ]);
+    t.match(
+      (await found(directory, [])).problems,
+      exactly("d/.icfsignore, which says what is left out, cannot be read: it is not a file"),
+    );
     await rm(directory, { recursive: true });
   }
 });
@@ -166,9 +168,10 @@ t.test("a .icfsignore that is too large is not read", async (t) => {
   const directory = await directoryOf(t);
   await writeTree(directory, { "d/.icfsignore": "" });
   await truncate(join(directory, "d/.icfsignore"), 3 * 1024 ** 3);
-  t.match((await found(directory, [])).problems, [
-    "d/.icfsignore, which says what is left out, cannot be read: it has more than 1048576 bytes",
-  ]);
+  t.match(
+    (await found(directory, [])).problems,
+    exactly("d/.icfsignore, which says what is left out, cannot be read: it has more than 1048576 bytes"),
+  );
 });
 
 t.test("a .icfsignore that is not in UTF-8 is a problem", async (t) => {
@@ -181,9 +184,12 @@ t.test("a .icfsignore that is not in UTF-8 is a problem", async (t) => {
   ]) {
     const directory = await directoryOf(t);
     await writeTree(directory, { "secret.key": "", ".icfsignore": content });
-    t.match((await found(directory, [])).problems, [
-      ".icfsignore, which says what is left out, cannot be read: it is not text in UTF-8: save it as such",
-    ]);
+    t.match(
+      (await found(directory, [])).problems,
+      exactly(
+        ".icfsignore, which says what is left out, cannot be read: it is not text in UTF-8: save it as such",
+      ),
+    );
     await rm(directory, { recursive: true });
   }
   const directory = await directoryOf(t);

@@ -7,6 +7,7 @@ import type { Policy } from "../../lib/publish/policy.ts";
 import type { Head, ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Entry } from "../../lib/tree/manifest.ts";
 import { stillClock } from "../support/clock.ts";
+import { exactly } from "../support/exactly.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { PLAINLY, writeTree } from "./trees.ts";
 
@@ -140,7 +141,11 @@ t.test(
       return planPublication({ ...PLAINLY, directory, policy: { ...PLAINLY.policy, lint } }, source);
     };
     const { findings, tree } = await planned("warn");
-    t.match(findings, [{ kind: "missing-file", file: "boot.ipxe", line: 2 }], "the problem is reported");
+    t.match(
+      findings,
+      exactly({ kind: "missing-file", file: "boot.ipxe", line: 2 }),
+      "the problem is reported",
+    );
     t.same(
       (await planned("warn", tree.manifest.entries)).findings,
       [],

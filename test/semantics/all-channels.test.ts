@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import t from "tap";
 import { eventually, HUNG, holding, sh } from "../mount/mounts.ts";
 import { promoter } from "../support/channels.ts";
+import { exactly } from "../support/exactly.ts";
 import { faultFor } from "../support/fault-proxy.ts";
 import { startMountable } from "../support/mountable.ts";
 import { aboveTransports } from "../support/transport.ts";
@@ -47,10 +48,10 @@ t.test("40. each channel has a directory that follows it; channels appear and di
     canister: c.id,
     release: undefined,
     files: 6,
-    channels: [
+    channels: exactly(
       { channel: "canary", serial: 1, release: 2, files: 3, verified: "certified" },
       { channel: "stable", serial: 1, release: 1, files: 3 },
-    ],
+    ),
   });
   const { stdout: inodes } = await sh("find", mountpoint, "-printf", "%i\n");
   t.equal(
@@ -82,7 +83,7 @@ t.test("40. each channel has a directory that follows it; channels appear and di
 
   await promote("beta", 3);
   await shown(mount, { beta: "3", canary: "2", stable: "3" });
-  t.match(await status(), { channels: [{ channel: "beta", serial: 1, release: 3 }, {}, {}] });
+  t.match(await status(), { channels: exactly({ channel: "beta", serial: 1, release: 3 }, {}, {}) });
   const held = await holding(t, at("canary/kernel"));
   await promote("canary", undefined);
   await shown(mount, { beta: "3", stable: "3" });

@@ -7,6 +7,7 @@ import { Session } from "../../../lib/fs/kernel/session.ts";
 import { defaultMountOptions } from "../../../lib/fs/mounting/fuse-options.ts";
 import { type Attributes, type FileSystem, FsError, ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
 import { createLog } from "../../../lib/log.ts";
+import { exactly } from "../../support/exactly.ts";
 
 const CONTENT = Buffer.from("the file's content");
 const FILE = 2;
@@ -296,10 +297,7 @@ t.test("an interrupt does not end a read while its reader lives", async (t) => {
   t.same(answers, [], "the interrupt does not end the read");
   session.handle(request(Opcode.INTERRUPT, 0, numbers(77), 12n));
   while (answers.length < 2) await sleep(50);
-  t.match(answers, [
-    { unique: 10n, error: EAGAIN },
-    { unique: 12n, error: EAGAIN },
-  ]);
+  t.match(answers, exactly({ unique: 10n, error: EAGAIN }, { unique: 12n, error: EAGAIN }));
   reading.resolve(CONTENT.subarray(0, 3));
   await settled();
   t.match(answers.at(-1), { unique: 9n, error: 0 });

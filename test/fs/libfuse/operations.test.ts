@@ -7,6 +7,7 @@ import { createOperations } from "../../../lib/fs/libfuse/operations.ts";
 import { defaultMountOptions } from "../../../lib/fs/mounting/fuse-options.ts";
 import { createLog } from "../../../lib/log.ts";
 import { directory, file, MemoryFileSystem, type Node, symlink } from "../../mount/memory-filesystem.ts";
+import { exactly } from "../../support/exactly.ts";
 
 const { ENOENT, EROFS, EIO, ENOTDIR, EINVAL, ERANGE, ENODATA, EBADF } = constants.errno;
 const { O_RDONLY, O_WRONLY, O_RDWR, O_TRUNC } = files;
@@ -42,7 +43,7 @@ t.test("missing paths and paths of the wrong kind get the right errno", async (t
   t.same(await ask("readlink", "/a"), [-EINVAL]);
   t.same(await ask("readlink", "/l"), [0, "a"]);
   t.same(await ask("readdir", "/a"), [-ENOTDIR]);
-  t.match(await ask("readdir", "/"), [0, [".", "..", "a", "l", "d"]]);
+  t.same((await ask("readdir", "/")).slice(0, 2), [0, [".", "..", "a", "l", "d"]]);
   t.same(await ask("open", "/b", O_RDONLY), [-ENOENT]);
 });
 
@@ -77,7 +78,7 @@ t.test("a read returns the file's bytes, and a read that loses bytes fails with 
   t.same(await ask("read", "/a", handle, buffer, 10, 7), [0], "at its end");
   const [, other] = await ask("open", "/short", O_RDONLY);
   t.same(await ask("read", "/short", other, buffer, 7, 0), [-EIO]);
-  t.match(logged, [/3 bytes instead of 7 at 0 of a file of 7 bytes/]);
+  t.match(logged, exactly(/3 bytes instead of 7 at 0 of a file of 7 bytes/));
   t.same(await ask("read", "/a", 99, buffer, 1, 0), [-EBADF]);
 
   t.equal(operations.openFiles(), 2);

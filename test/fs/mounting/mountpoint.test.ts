@@ -9,6 +9,7 @@ import { inspect, locate } from "../../../lib/fs/mounting/probe.ts";
 import { createLog } from "../../../lib/log.ts";
 import { run } from "../../../lib/process/command.ts";
 import { mountpointFor } from "../../mount/mounts.ts";
+import { exactly } from "../../support/exactly.ts";
 import { HUNG, temporaryDirectory } from "../../support/icfs.ts";
 
 /** A FUSE mount whose process is gone. */
@@ -34,7 +35,7 @@ t.test("a dead icfs mount is removed", async (t) => {
   const { lines, log } = logged();
   t.match(await prepareMountpoint(path, log), { path, entries: 0 });
   t.equal(mountAt(await readMounts(), path), undefined);
-  t.match(lines, [/removing a dead mount of canister/]);
+  t.match(lines, exactly(/removing a dead mount of canister/));
 });
 
 t.test("a dead mount of another file system is left alone", async (t) => {
@@ -61,7 +62,7 @@ t.test(
     await t.rejects(prepareMountpoint(join(directory, "file"), log), { message: /is not a directory/ });
     const { lines, log: warning } = logged();
     t.match(await prepareMountpoint(directory, warning), { entries: 1 });
-    t.match(lines, [/the mount hides 1 files/]);
+    t.match(lines, exactly(/the mount hides 1 files/));
   },
 );
 
@@ -81,7 +82,7 @@ t.test("a relative path is refused when the current directory is gone", async (t
     name: "UserError",
     message: "the current directory, in which mnt would be, is gone: give the full path",
   };
-  t.match(said, [why, why, { path: "/tmp" }]);
+  t.match(said, exactly(why, why, { path: "/tmp" }));
 });
 
 t.test("a file system that was mounted since the examination is noticed", async (t) => {

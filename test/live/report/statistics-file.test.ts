@@ -14,6 +14,7 @@ import {
 import { join } from "node:path";
 import t from "tap";
 import { writeStatistics } from "../../../lib/live/report/statistics-file.ts";
+import { exactly } from "../../support/exactly.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
 
 const release = {
@@ -41,7 +42,7 @@ t.test("a regular file is replaced, and a pipe is written to", async (t) => {
   writeStatistics(pipe, release, statistics, log);
   t.match(
     warnings,
-    [/^cannot write the statistics: ENXIO/],
+    exactly(/^cannot write the statistics: ENXIO/),
     "a pipe without a reader is reported, and not waited for",
   );
   const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import type { MountStatus } from "../../../lib/live/report/status.ts";
 import { sh } from "../../mount/mounts.ts";
+import { exactly } from "../../support/exactly.ts";
 import { startMountable } from "../../support/mountable.ts";
 
 const MiB = 1024 * 1024;
@@ -67,7 +68,7 @@ t.test("status shows release, proof, tiers, fetched data, errors, queue and last
   const all: MountStatus[] = JSON.parse(stdout);
   t.match(
     all.filter(({ mountpoint }) => mountpoint === mount.mountpoint),
-    [{ pid: status.pid }],
+    exactly({ pid: status.pid }),
     "the mount is listed among all mounts",
   );
   t.match(await c.icfs(["status", c.directory]), { code: 1, stdout: "", stderr: /is not an icfs mount/ });

@@ -11,6 +11,7 @@ import type { MountStatus } from "../../../lib/live/report/status.ts";
 import { ServiceManager, statusLine, takeNotifySocket } from "../../../lib/live/report/systemd.ts";
 import { createLog } from "../../../lib/log.ts";
 import { eventually, mountpointFor, sh } from "../../mount/mounts.ts";
+import { exactly } from "../../support/exactly.ts";
 import { BIN, temporaryDirectory } from "../../support/icfs.ts";
 import { startMountable } from "../../support/mountable.ts";
 
@@ -160,7 +161,7 @@ t.test("a slow service manager gets the current status, not every earlier one", 
     return told.length > 1;
   });
   await manager.stopping("unmounted");
-  t.match(told, [/ 0 % of it is here/, / 50 % of it is here/, /^STOPPING=1/]);
+  t.match(told, exactly(/ 0 % of it is here/, / 50 % of it is here/, /^STOPPING=1/));
   t.equal(told.length, 3);
 });
 
@@ -171,7 +172,7 @@ t.test("when nobody listens, a warning is logged and nothing fails", async (t) =
     createLog("debug", (line) => lines.push(line)),
   );
   await manager.ready(status());
-  t.match(lines, [/ warn the service manager cannot be told READY=1, STATUS=release 3 .*: /]);
+  t.match(lines, exactly(/ warn the service manager cannot be told READY=1, STATUS=release 3 .*: /));
   t.equal(lines.length, 1);
 });
 

@@ -28,6 +28,7 @@ import type { ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
 import { headerHash } from "../../../lib/tree/header.ts";
 import { canisterId } from "../../support/certificates.ts";
 import { runInContainer } from "../../support/containers.ts";
+import { exactly } from "../../support/exactly.ts";
 import { encodeChain } from "../../support/headers.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
 import { readerOf } from "./chain-reader.ts";
@@ -107,7 +108,7 @@ t.test("a kept release is known only while it, or a later one, is accepted", asy
   );
   await t.rejects(restore(chain.slice(0, 5)), refused(/release 5 was kept/));
   await t.rejects(restore(other.slice(0, 4)), refused(/release 4 was kept/));
-  t.match(await resetTrust(canister), [{ number: 4, url: "http://192.0.2.1:8080" }]);
+  t.match(await resetTrust(canister), exactly({ number: 4, url: "http://192.0.2.1:8080" }));
   t.same(await resetTrust(canister), [], "a second reset finds nothing");
   await t.rejects(
     restore(chain.slice(0, 4)),
@@ -322,9 +323,9 @@ t.test("a release older than the newest kept by a mount is mounted only by its n
   await trusting(chain.slice(0, 4)).head();
   await rememberKept(address, { number: 3 });
   await rememberKept(address, { number: 2 });
-  t.match(acceptedReleases(), [{ number: 4, kept: 3 }]);
+  t.match(acceptedReleases(), exactly({ number: 4, kept: 3 }));
   await trusting(chain).head();
-  t.match(acceptedReleases(), [{ number: 6, kept: 3 }], "it stays");
+  t.match(acceptedReleases(), exactly({ number: 6, kept: 3 }), "it stays");
   t.equal(
     (await restore(chain.slice(0, 4))).header.number,
     4,
@@ -416,10 +417,11 @@ t.test("trust can be reset for some networks and kept for others", async (t) => 
   const there = { canister, rootKey: Buffer.alloc(133, 8), network: resolveNetwork("https://ic.example") };
   await trusting(chain).head();
   await trustingReader(readerOf(other), there).head();
-  t.match(await resetTrust(canister, (_, accepted) => accepted?.url === "https://ic.example"), [
-    { url: "https://ic.example" },
-  ]);
-  t.match(acceptedReleases(), [{ url: network.url }]);
+  t.match(
+    await resetTrust(canister, (_, accepted) => accepted?.url === "https://ic.example"),
+    exactly({ url: "https://ic.example" }),
+  );
+  t.match(acceptedReleases(), exactly({ url: network.url }));
   const [one] = acceptedReleases();
   t.equal((await resetTrust(canister, (key) => key === one!.network.slice(0, 16))).length, 1);
 });

@@ -2,6 +2,7 @@
 import t, { type Test } from "tap";
 import { acceptedReleases } from "../../../lib/source/icfs/accepted-releases.ts";
 import { AllChannels } from "../../../lib/source/icfs/all-channels.ts";
+import { exactly } from "../../support/exactly.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
 import { madeUpChannels } from "../../support/made-up-channels.ts";
 
@@ -83,7 +84,10 @@ t.test("accepted channels are known, and a kept channel is restored by itself", 
   t.same(channels.known, []);
   await channels.look();
   t.same(channels.known, ["canary", "stable"]);
-  t.match(acceptedReleases(), [{ number: 3, channels: { canary: { release: 2 }, stable: { release: 1 } } }]);
+  t.match(
+    acceptedReleases(),
+    exactly({ number: 3, channels: { canary: { release: 2 }, stable: { release: 1 } } }),
+  );
   const { source } = channels.source("stable");
   const evidence = (await source.evidence(await source.newest()))!;
   canister.promote("canary", undefined);
@@ -115,5 +119,5 @@ t.test("an old answer is refused for all channels", async (t) => {
   const refused = /record 1 of channel stable is older than record 2/;
   await t.rejects(replayed.look(), refused);
   await t.rejects(replayed.source("canary").source.newest(), refused);
-  t.match(acceptedReleases(), [{ channels: { stable: { serial: 2, release: 2 } } }]);
+  t.match(acceptedReleases(), exactly({ channels: { stable: { serial: 2, release: 2 } } }));
 });

@@ -10,6 +10,7 @@ import { MirroredReader } from "../../../lib/source/icfs/mirrored-reader.ts";
 import { Mirrors } from "../../../lib/source/icfs/mirrors.ts";
 import type { NetworkReader, ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
 import { canisterId, certify, newBlsKey } from "../../support/certificates.ts";
+import { exactly } from "../../support/exactly.ts";
 import { encodeHeader } from "../../support/headers.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
 import { sha256 } from "../../support/icfs-canister.ts";
@@ -76,11 +77,14 @@ t.test("the head comes from the first mirror with a fresh proof", async (t) => {
   const { reader, mirrors, asked } = await stage(t, [{}, old, { release: proof("fresh") }]);
   t.equal(await noteOf(reader), "fresh");
   t.same(asked, []);
-  t.match(mirrors.health(), [
-    { missing: 1, wrong: 0, aside: undefined },
-    { missing: 1, wrong: 0, aside: undefined },
-    { answers: 1, missing: 0 },
-  ]);
+  t.match(
+    mirrors.health(),
+    exactly(
+      { missing: 1, wrong: 0, aside: undefined },
+      { missing: 1, wrong: 0, aside: undefined },
+      { answers: 1, missing: 0 },
+    ),
+  );
 });
 
 t.test("an old proof is used only without the network, and only if --max-stale allows it", async (t) => {
@@ -115,7 +119,7 @@ t.test("a fresh proof that is older than --max-stale is passed over", async (t) 
   t.equal(await noteOf((await stage(t, mirrors)).reader), "minutes");
   const strict = await stage(t, mirrors, { maxStale: HOUR / 60 });
   t.equal(await noteOf(strict.reader), "now");
-  t.match(strict.mirrors.health(), [{ missing: 1, wrong: 0, aside: undefined }, { answers: 1 }]);
+  t.match(strict.mirrors.health(), exactly({ missing: 1, wrong: 0, aside: undefined }, { answers: 1 }));
   const only = await stage(t, mirrors.slice(0, 1), { maxStale: HOUR / 60, only: true });
   await t.rejects(only.reader.head(), { message: /certified .* ago, which --max-stale does not allow/ });
 });
@@ -152,11 +156,10 @@ t.test("chunks", async (t) => {
   const bad = { [name]: "other bytes    " };
   const first = await stage(t, [{}, bad, good]);
   t.same(await first.reader.chunk(reference), bytes);
-  t.match(first.mirrors.health(), [
-    { missing: 1 },
-    { wrong: 1, chunks: 0 },
-    { chunks: 1, bytes: bytes.length },
-  ]);
+  t.match(
+    first.mirrors.health(),
+    exactly({ missing: 1 }, { wrong: 1, chunks: 0 }, { chunks: 1, bytes: bytes.length }),
+  );
   t.same(first.asked, []);
 
   const network = { chunk: async () => bytes };
@@ -191,7 +194,7 @@ t.test("chunks", async (t) => {
   });
   t.match(
     wrongSize.mirrors.health(),
-    [{ wrong: 0 }],
+    exactly({ wrong: 0 }),
     "a wrong size in the manifest is not counted against the mirror",
   );
 });
@@ -203,5 +206,5 @@ t.test("a proof of a release, or of a channel's absence, shows the kind of the c
   const restore = async () => Promise.reject(absent(canister, "nosuch"));
   const { reader, mirrors } = await stage(t, [{ release: proof("any") }], { network: { restore } });
   t.equal(await reader.kind(detected), "icfs");
-  t.match(mirrors.health(), [{ missing: 0, aside: undefined }]);
+  t.match(mirrors.health(), exactly({ missing: 0, aside: undefined }));
 });

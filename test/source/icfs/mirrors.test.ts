@@ -8,6 +8,7 @@ import { VerificationError } from "../../../lib/ic/certificate/certificate.ts";
 import { type EqualMirrors, Mirrors, type Question } from "../../../lib/source/icfs/mirrors.ts";
 import { Urgency } from "../../../lib/urgency.ts";
 import { stillClock } from "../../support/clock.ts";
+import { exactly } from "../../support/exactly.ts";
 import { HUNG, temporaryDirectory } from "../../support/icfs.ts";
 import { type MirrorServer, startMirrorServer } from "../../support/mirror-server.ts";
 
@@ -65,14 +66,23 @@ t.test("after a wrong answer, the mirror is asked once more, past all caches", a
   fixed.tell = (event) => told.push(event);
   t.same(await fixed.ask(question()), RIGHT);
   t.same(controls(cached), [undefined, "no-cache"]);
-  t.match(fixed.health(), [{ wrong: 1, chunks: 1, bytes: RIGHT.length, aside: undefined }, { answers: 0 }]);
-  t.match(told, [/^the mirror http:\S+ has given a wrong answer \(other bytes\), and the right one when /]);
+  t.match(
+    fixed.health(),
+    exactly({ wrong: 1, chunks: 1, bytes: RIGHT.length, aside: undefined }, { answers: 0 }),
+  );
+  t.match(
+    told,
+    exactly(/^the mirror http:\S+ has given a wrong answer \(other bytes\), and the right one when /),
+  );
 
   const lied = mirrorsOf([liar.url, last.url]);
   t.same(await lied.ask(question()), RIGHT);
   t.same(controls(liar), [undefined, "no-cache"], "a lying mirror is asked only once more");
   t.same(controls(last), [undefined]);
-  t.match(lied.health(), [{ wrong: 2, chunks: 0, aside: { why: /its answer was wrong/ } }, { chunks: 1 }]);
+  t.match(
+    lied.health(),
+    exactly({ wrong: 2, chunks: 0, aside: { why: /its answer was wrong/ } }, { chunks: 1 }),
+  );
   t.same(await lied.ask(question()), RIGHT);
   t.equal(liar.asked.length, 2, "a lying mirror is put aside");
 });
@@ -174,7 +184,7 @@ t.test("equal mirrors share the chunks, and those of a failed mirror go to the o
       "each remaining mirror takes over some chunks of the failed one",
     );
   }
-  t.match(mirrors.health(), [{ failures: 0 }, { chunks: 0 }, { failures: 0 }, { answers: 0 }]);
+  t.match(mirrors.health(), exactly({ failures: 0 }, { chunks: 0 }, { failures: 0 }, { answers: 0 }));
   for (const server of [first, third]) server.fault = () => "drop";
   t.same(
     await mirrors.ask(question({ path: paths[0]! })),
@@ -197,7 +207,7 @@ t.test("a late mirror's answer still counts when the others fail", async (t) => 
     RIGHT,
     "the late mirror's answer is used when the network fails",
   );
-  t.match(mirrors.health(), [{ late: 1, chunks: 1 }]);
+  t.match(mirrors.health(), exactly({ late: 1, chunks: 1 }));
 });
 
 t.test("mirrors that drip leave time for the network", async (t) => {
@@ -245,7 +255,7 @@ t.test("a chunk on its way to a mirror is waited for, unless a reader waits for 
   asked();
   mirror.fault = () => (mirror.asked.length < 3 ? coming : "none");
   t.same(await mirrors.ask(question({ network, urgency: new Urgency() })), RIGHT);
-  t.match(mirrors.health(), [{ chunks: 2, missing: 0 }]);
+  t.match(mirrors.health(), exactly({ chunks: 2, missing: 0 }));
   t.equal(asked(), 3, "the mirror is asked until it has the chunk");
 
   const urgency = new Urgency();
@@ -260,12 +270,12 @@ t.test("a chunk on its way to a mirror is waited for, unless a reader waits for 
   mirror.fault = () => ({ status: 404 });
   t.same(await mirrors.ask(question({ network, urgency: new Urgency() })), RIGHT);
   t.equal(asked(), 1, "the mirror is asked only once if the chunk is not on its way");
-  t.match(mirrors.health(), [{ chunks: 2, missing: 3 }]);
+  t.match(mirrors.health(), exactly({ chunks: 2, missing: 3 }));
 
   mirror.fault = () => coming;
   t.same(await mirrors.ask(question({ network, limit: 10, urgency: new Urgency() })), RIGHT);
   t.ok(asked() <= 2, "the mirror is not asked for ever");
-  t.match(mirrors.health(), [{ failures: 1, aside: { why: /on its way/ } }]);
+  t.match(mirrors.health(), exactly({ failures: 1, aside: { why: /on its way/ } }));
 });
 
 t.test("a mirror with none of the chunks is asked last; a mirror with some is asked for all", async (t) => {
@@ -278,8 +288,11 @@ t.test("a mirror with none of the chunks is asked last; a mirror with some is as
   mirrors.tell = (event) => told.push(event);
   for (let i = 0; i < 20; i++) t.same(await mirrors.ask(question({ network })), RIGHT);
   t.equal(empty.asked.length, 8);
-  t.match(mirrors.health(), [{ missing: 8, failures: 0, aside: { why: /^it had none of the chunks/ } }]);
-  t.match(told, [/^the mirror http:\S+ is put aside: it had none /]);
+  t.match(
+    mirrors.health(),
+    exactly({ missing: 8, failures: 0, aside: { why: /^it had none of the chunks/ } }),
+  );
+  t.match(told, exactly(/^the mirror http:\S+ is put aside: it had none /));
   await mirrors.ask(question({ network, isChunk: false }));
   t.equal(empty.asked.length, 9, "a mirror without chunks is still asked for anything else");
   empty.fault = () => "none";
@@ -294,14 +307,14 @@ t.test("a mirror with none of the chunks is asked last; a mirror with some is as
   const growing = mirrorsOf([partial.url], false);
   for (let i = 0; i < 32; i++) await growing.ask(question({ network }));
   t.equal(asked, 32);
-  t.match(growing.health(), [{ missing: 28, chunks: 4, aside: undefined }]);
+  t.match(growing.health(), exactly({ missing: 28, chunks: 4, aside: undefined }));
 
   asked = 0;
   partial.fault = () => (response) => void response.writeHead(404, { "retry-after": "1" }).end();
   for (let i = 0; i < 20; i++) await growing.ask(question({ network }));
   t.match(
     growing.health(),
-    [{ missing: 48, aside: undefined }],
+    exactly({ missing: 48, aside: undefined }),
     "a mirror to which chunks are on their way is not put aside",
   );
 });
@@ -323,5 +336,5 @@ t.test("a mirror that was put aside for having no chunks is asked again after a 
   mirror.fault = () => "none";
   await ask();
   await ask();
-  t.match(mirrors.health(), [{ chunks: 2, aside: undefined }]);
+  t.match(mirrors.health(), exactly({ chunks: 2, aside: undefined }));
 });
