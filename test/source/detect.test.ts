@@ -188,6 +188,6 @@ t.test(
     t.equal(await detect(c.canister), "icfs");
     t.match(await c.icfs(["ls", id]), { code: 1, stderr: /rejects "release"/ });
     t.match(await c.icfs(["trust", "reset", id]), { code: 0 });
-    t.equal(await detect(c.canister), "icboot", "the canister is detected anew once its trust is reset");
+    t.equal(await detect(c.canister), "icboot", "the canister is detected again once its trust is reset");
   },
 );
