@@ -11,7 +11,7 @@ import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 export function grantCommand(): Command {
   const command = new Command("grant")
     .description(
-      "give a principal a role on a canister, in place of any role it has, or the right to promote in addition (owners only)",
+      "give a principal a role on a canister (owners only): publisher and reader replace each other, promoter is added to either",
     )
     .argument("<canister>", "canister id")
     .argument("<principal>", "whom: what `icfs identity` prints for them")

@@ -133,7 +133,7 @@ export function withMountOptions(command: Command): Command {
     maxStaleOption(
       "refuse to open files once the proof is older than this, such as 12h or 7d; a mirror's proof counts up to this age, instead of 5 minutes",
     ),
-    retryOption("0, or 2 minutes for mount(8)"),
+    retryOption("0, or 2 minutes for mount(8) and for icfs@.service"),
     flag("--offline", "serve what is kept on this host, and never ask the network"),
   ]);
   addGroup(command, "The daemon:", [

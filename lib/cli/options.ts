@@ -98,8 +98,8 @@ export function passphraseOption(): Option {
 }
 
 /**
- * Adds --network, --root-key, --identity, --identity-passphrase-file, --proxy and --ca-bundle. The last two take effect before
- * the command begins.
+ * Adds --network, --root-key, --identity, --identity-passphrase-file, --proxy, --noproxy and --ca-bundle. The last three take effect
+ * before the command begins.
  */
 export function withNetwork(command: Command, identity: string): Command {
   return command
@@ -123,6 +123,12 @@ export function withNetwork(command: Command, identity: string): Command {
     )
     .addOption(
       option(
+        "--noproxy <HOSTS>",
+        "reach these hosts, such as a mirror at this site, without the proxy: names, domains, addresses and ranges, with commas between them; without it NO_PROXY counts, unless --proxy is given",
+      ).argParser(named("hosts")),
+    )
+    .addOption(
+      option(
         "--ca-bundle <PEM>",
         "certificates of further authorities to trust for TLS, besides this host's and Node's",
       ).argParser(named("a file of certificates")),
@@ -132,7 +138,8 @@ export function withNetwork(command: Command, identity: string): Command {
 /** @throws UserError */
 async function connectAsSaid(command: Command): Promise<void> {
   const options: ConnectionOptions = command.opts();
-  if (options.proxy === undefined && options.caBundle === undefined) return;
+  const { proxy, noproxy, caBundle } = options;
+  if (proxy === undefined && noproxy === undefined && caBundle === undefined) return;
   const { useConnections } = await import("../ic/transport/connections.ts");
   useConnections(options, isGiven(command, "proxy"));
 }
@@ -230,7 +237,7 @@ export function withMirrors(command: Command): Command {
   for (const one of mirrorOptions()) command.addOption(one);
   return command.addOption(
     maxStaleOption(
-      "when no mirror has a fresh proof of the newest release, accept one up to this age, such as 7d; a time below 5 minutes: accept none that is older",
+      "how old a mirror's proof of the newest release may be, such as 7d, if none is fresh",
     ).default(Number.POSITIVE_INFINITY, "5 minutes"),
   );
 }

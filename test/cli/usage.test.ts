@@ -230,6 +230,7 @@ t.test("wrong usage exits with code 2, prints the reason on stderr and nothing o
     [["ls", ID, "--root-key", ""], /Name a key or a file/],
     [["ls", ID, "--identity", ""], /Name a PEM file/],
     [["ls", ID, "--ca-bundle", ""], /Name a file of certificates/],
+    [["ls", ID, "--noproxy", ""], /Name hosts/],
     [["ls", ID, "--identity-passphrase-file", ""], /Name a file or fd:N/],
     [["verify", ""], /Name a canister or a mountpoint/],
     [["status", ""], /Name a mountpoint or a canister/],

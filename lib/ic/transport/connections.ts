@@ -10,12 +10,21 @@ import { http } from "../../node-http.ts";
 import { believing, readBundle } from "./authorities.ts";
 import { LargeReadsAgent } from "./large-reads.ts";
 import { lookupHost } from "./loopback.ts";
-import { type Choice, chooseProxy, type ForwardProxy, NO_PROXY_AT_ALL, proxyOption } from "./proxy.ts";
+import {
+  type Choice,
+  chooseProxy,
+  type ForwardProxy,
+  NO_PROXY_AT_ALL,
+  type ProxyOptions,
+  proxyOption,
+} from "./proxy.ts";
 import { addressOf, loginOf, TunnelAgent, type TunnelOptions } from "./tunnel.ts";
 
 export interface ConnectionOptions {
   /** The value of --proxy; undefined: the environment decides. */
   readonly proxy?: string;
+  /** The value of --noproxy. */
+  readonly noproxy?: string;
   /** The value of --ca-bundle: a PEM file of certificates of more authorities to trust. */
   readonly caBundle?: string;
 }
@@ -24,7 +33,7 @@ export interface ConnectionOptions {
 const KEPT = { keepAlive: true, scheduling: "lifo", timeout: 5000 } as const;
 const DIRECT = { ...KEPT, lookup: lookupHost };
 
-let option: ForwardProxy | typeof NO_PROXY_AT_ALL | undefined;
+let options: ProxyOptions = { proxy: undefined, exceptions: undefined };
 let bundle: readonly string[] = [];
 let secure: SecureContext | undefined;
 let plain: LargeReadsAgent | undefined;
@@ -38,8 +47,11 @@ const tunnels = new Map<string, TunnelAgent>();
  * @param isArgument whether the proxy was given on the command line, where other users can read it
  * @throws UserError when the proxy's URL is wrong, or the bundle has no certificates
  */
-export function useConnections({ proxy, caBundle }: ConnectionOptions, isArgument: boolean): void {
-  option = proxy === undefined ? undefined : (proxyOption(proxy, isArgument) ?? NO_PROXY_AT_ALL);
+export function useConnections({ proxy, noproxy, caBundle }: ConnectionOptions, isArgument: boolean): void {
+  options = {
+    proxy: proxy === undefined ? undefined : (proxyOption(proxy, isArgument) ?? NO_PROXY_AT_ALL),
+    exceptions: noproxy,
+  };
   bundle = caBundle === undefined ? [] : readBundle(caBundle);
   secure = undefined;
   for (const agent of [plain, direct, ...tunnels.values()]) agent?.destroy();
@@ -53,7 +65,7 @@ export function useConnections({ proxy, caBundle }: ConnectionOptions, isArgumen
 export function choiceFor(target: URL): Choice {
   let choice = choices.get(target.origin);
   if (choice === undefined) {
-    choice = chooseProxy(target, process.env, option);
+    choice = chooseProxy(target, process.env, options);
     choices.set(target.origin, choice);
   }
   return choice;

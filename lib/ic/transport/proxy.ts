@@ -16,6 +16,14 @@ export interface ForwardProxy {
 /** No proxy, whatever the environment says. */
 export const NO_PROXY_AT_ALL = "none";
 
+/** What the options say of proxies. */
+export interface ProxyOptions {
+  /** --proxy; undefined: the environment decides. */
+  readonly proxy: ForwardProxy | typeof NO_PROXY_AT_ALL | undefined;
+  /** --noproxy, in the form of NO_PROXY, which it replaces; undefined: NO_PROXY counts, for the environment's proxies. */
+  readonly exceptions: string | undefined;
+}
+
 /** Limit on a file that holds a proxy's URL, in one line. */
 const MOST_FILE_BYTES = 64 * 1024;
 
@@ -122,16 +130,16 @@ export interface Choice {
 }
 
 /**
- * The proxy for a URL: the option's; without one, the proxy that https_proxy or http_proxy names, by the URL's protocol, unless no_proxy
- * lists the host. The variables may be in capitals; where both are set, lower case wins, as with curl. A network on this host is never
- * asked through a proxy: the proxy's own host would answer, and icfs would believe its root key.
+ * The proxy for a URL: the option's, unless --noproxy lists the host; without one, the proxy that https_proxy or http_proxy names, by the URL's
+ * protocol, unless --noproxy or no_proxy lists the host. The variables may be in capitals; where both are set, lower case wins, as with curl.
+ * A network on this host is never asked through a proxy: the proxy's own host would answer, and icfs would believe its root key.
  *
  * @throws UsageError when the variable does not name a proxy
  */
 export function chooseProxy(
   target: URL,
   env: NodeJS.ProcessEnv,
-  option: ForwardProxy | "none" | undefined,
+  { proxy: option, exceptions }: ProxyOptions,
 ): Choice {
   const name = target.protocol === "https:" ? "https_proxy" : "http_proxy";
   const [variable, value] = variableOf(env, name);
@@ -139,9 +147,12 @@ export function chooseProxy(
   if (!isNamed) return {};
   if (isLoopback(target)) return { because: "a network on this host is never asked through a proxy" };
   if (option === NO_PROXY_AT_ALL) return value === undefined ? {} : { because: "--proxy none says so" };
+  if (exceptions !== undefined && isExcepted(target, exceptions))
+    return { because: `--noproxy has ${target.hostname}` };
   if (option !== undefined) return { proxy: option };
-  const [exceptions, list = ""] = variableOf(env, "no_proxy");
-  if (isExcepted(target, list)) return { because: `${exceptions} has ${target.hostname}` };
+  const [exempting, list = ""] = variableOf(env, "no_proxy");
+  if (exceptions === undefined && isExcepted(target, list))
+    return { because: `${exempting} has ${target.hostname}` };
   return { proxy: parseProxy(value!, variable) };
 }
 

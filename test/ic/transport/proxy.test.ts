@@ -9,7 +9,7 @@ const IC = new URL("https://icp-api.io");
 
 t.test("the environment's proxy goes by the network's protocol, lower case before upper case", (t) => {
   const chosen = (env: NodeJS.ProcessEnv, url = IC.href) => {
-    const { proxy, because } = chooseProxy(new URL(url), env, undefined);
+    const { proxy, because } = chooseProxy(new URL(url), env, { proxy: undefined, exceptions: undefined });
     return proxy === undefined ? because : `${proxy.url.origin} ${proxy.from}`;
   };
   t.equal(chosen({}), undefined);
@@ -32,13 +32,38 @@ t.test("the environment's proxy goes by the network's protocol, lower case befor
 t.test("the option goes before the environment, but not for this host", (t) => {
   const option = proxyOption("http://o:1", true)!;
   const env = { HTTPS_PROXY: "http://a:1", NO_PROXY: "*" };
-  t.equal(chooseProxy(IC, env, option).proxy, option);
-  t.equal(chooseProxy(new URL("http://localhost"), env, option).proxy, undefined);
+  const given = { proxy: option, exceptions: undefined };
+  t.equal(chooseProxy(IC, env, given).proxy, option);
+  t.equal(chooseProxy(new URL("http://localhost"), env, given).proxy, undefined);
   t.equal(proxyOption("none", true), undefined);
-  t.same(chooseProxy(IC, { HTTPS_PROXY: "http://a" }, "none"), { because: "--proxy none says so" });
-  t.same(chooseProxy(IC, {}, "none"), {});
+  const none = { proxy: "none", exceptions: undefined } as const;
+  t.same(chooseProxy(IC, { HTTPS_PROXY: "http://a" }, none), { because: "--proxy none says so" });
+  t.same(chooseProxy(IC, {}, none), {});
   t.end();
 });
+
+t.test(
+  "--noproxy lists exceptions of the option's proxy and of the environment's, in place of NO_PROXY",
+  (t) => {
+    const proxy = proxyOption("http://o:1", true)!;
+    const chosen = (
+      env: NodeJS.ProcessEnv,
+      exceptions: string,
+      option?: ForwardProxy,
+      url = "http://cache.site",
+    ) => {
+      const choice = chooseProxy(new URL(url), env, { proxy: option, exceptions });
+      return choice.proxy === undefined ? choice.because : choice.proxy.url.origin;
+    };
+    t.equal(chosen({}, "10.0.0.0/8, .site", proxy), "--noproxy has cache.site");
+    t.equal(chosen({}, "10.0.0.0/8,.site", proxy, IC.href), "http://o:1");
+    t.equal(chosen({}, "10.0.0.0/8,.site", proxy, "http://10.1.2.3:8080"), "--noproxy has 10.1.2.3");
+    t.equal(chosen({ HTTP_PROXY: "http://a:1" }, "cache.site"), "--noproxy has cache.site");
+    t.equal(chosen({ HTTP_PROXY: "http://a:1", NO_PROXY: "cache.site" }, "elsewhere"), "http://a:1");
+    t.equal(chosen({}, "cache.site"), undefined, "without a proxy there are no exceptions");
+    t.end();
+  },
+);
 
 t.test("hosts that NO_PROXY matches, and hosts that it does not", (t) => {
   const has: Record<string, string[]> = {
