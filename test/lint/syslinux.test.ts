@@ -138,6 +138,66 @@ t.test("reasonable trees", async (t) => {
   );
 });
 
+t.test("what SYSLINUX makes of a configuration", async (t) => {
+  const more = {
+    "memtest-6.10.bin": "x",
+    "fit.itb": "x",
+    "lib/x.c32": elf(32),
+    "sub/menu.cfg": "label b\n kernel gone",
+    "mboot.c32": elf(32),
+    "menu.c32": elf(32),
+    hosts: cpio(["lib/modules/5.10.0/a"]),
+  };
+  const found = (config: string) => places({ ...boot, ...more, "pxelinux.cfg/default": config });
+  const right = {
+    "a text for users":
+      "label a\n text help\n  Boot from the disk\n  Default is good\n  Include all\n ENDTEXT\n localboot 0",
+    "the last kernel": "label a\n kernel gone\n kernel linux\nlabel b\n kernel gone\n localboot 0",
+    "the last append": "label a\n kernel linux\n append initrd=gone\n append initrd=initrd",
+    "an append that is reset": "append initrd=gone\nlabel a\n kernel linux\n append -",
+    "an append of all, and a menu": "append quiet\nlabel a\n kernel menu.c32\nlabel b\n kernel linux",
+    "tabs, and lines of Windows": "LABEL\ta\r\n\tKERNEL\tlinux\r\n\tAPPEND\tinitrd=initrd quiet\r\n",
+    "a name with a dot and without its extension": "label a\n kernel memtest-6.10",
+    "a path of version 6": "path /none /lib\ndefault x.c32",
+    "a menu of its own": "label a\n kernel menu.c32\n append ~",
+    "a part on another server": "include http://192.0.2.1/menu.cfg\ndefault a",
+    Xen: "label a\n kernel mboot.c32\n append linux dom0=1 --- linux quiet --- initrd",
+    ESXi: "label a\n kernel mboot.c32\n append -c boot.cfg",
+    "U-Boot's": "label a\n kernel fit.itb#conf-1\n fdt fit.itb\n fdtdir /dtbs\nlabel b\n linux linux\n fdt -",
+    "U-Boot's directory": "label a\n kernel ../linux\n fdtdir ..",
+  };
+  for (const [name, config] of Object.entries(right)) t.same(await found(config), [], name);
+  const wrong = {
+    "append initrd=gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:1"],
+    "label a\n kernel ::gone": ["missing-file pxelinux.cfg/default:2"],
+    "ontimeout gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:1"],
+    "default linux initrd=gone": ["missing-file pxelinux.cfg/default:1"],
+    "label a\n kernel gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:2"],
+    "label a\n kernel linux\n fdt gone.dtb": ["missing-file pxelinux.cfg/default:3"],
+    "label a\n kernel menu.c32\n append gone.cfg sub/menu.cfg": [
+      "missing-file pxelinux.cfg/default:3",
+      "missing-file sub/menu.cfg:2",
+    ],
+    "ui menu.c32 sub/menu.cfg": ["missing-file sub/menu.cfg:2"],
+    "label a\n config sub/menu.cfg\nlabel c\n config gone.cfg": [
+      "missing-file pxelinux.cfg/default:4",
+      "missing-file sub/menu.cfg:2",
+    ],
+    "label a\n kernel mboot.c32\n append linux --- gone": ["missing-file pxelinux.cfg/default:3"],
+    "append initrd=hosts\nlabel a\n kernel linux": ["kernel-modules pxelinux.cfg/default:3"],
+  };
+  for (const [config, findings] of Object.entries(wrong)) t.same(await found(config), findings, config);
+  const [finding] = await linted({
+    ...boot,
+    "menu.c32": elf(32),
+    "pxelinux.cfg/default": "ui menu.c32\ndefault x\nlabel a\n kernel linux",
+  });
+  t.match(finding?.outcome, "begins with its first one");
+  const circle = "label a\n config pxelinux.cfg/A\nlabel b\n config pxelinux.cfg/B\nlabel c\n config c.cfg";
+  const circular = { "pxelinux.cfg/A": circle, "pxelinux.cfg/B": circle, "c.cfg": circle };
+  t.same(await places({ ...boot, ...circular }), [], "they lead to one another");
+});
+
 t.test("hostile trees take no time that anybody notices", async (t) => {
   const blanks = `kernel x${" ".repeat(900_000)}y`;
   const many = `path ${"a:".repeat(7000)}\n${Array.from({ length: 1000 }, (_, n) => `label ${n}\n kernel gone${n}\n`).join("")}`;
@@ -165,6 +225,8 @@ t.test("configurations that no machine asks for", async (t) => {
     "pxelinux.cfg/C0A80001": config,
     "pxelinux.cfg/c0a80002": config,
     "pxelinux.cfg/52:54:00:AB:CD:EF": config,
+    "pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d": config,
+    "pxelinux.cfg/B8945908-D6A6-41A9-611D-74A6AB80B83E": config,
     "pxelinux.cfg/default": config,
   });
   t.same(
@@ -174,6 +236,11 @@ t.test("configurations that no machine asks for", async (t) => {
         "config-name",
         "pxelinux.cfg/52:54:00:AB:CD:EF",
         "For this MAC, PXELINUX asks for 01-52-54-00-ab-cd-ef",
+      ],
+      [
+        "config-name",
+        "pxelinux.cfg/B8945908-D6A6-41A9-611D-74A6AB80B83E",
+        "PXELINUX asks for a UUID in lower case: b8945908-d6a6-41a9-611d-74a6ab80b83e",
       ],
       ["config-name", "pxelinux.cfg/c0a80002", "PXELINUX asks for an address in upper case: C0A80002"],
     ],
