@@ -6,10 +6,10 @@ import { type Finding, MAX_FINDINGS } from "./finding.ts";
 import { commandsOf } from "./grub-script.ts";
 import { ancestorsOf, type Configured, missingFile, resolve } from "./references.ts";
 
-const LOADERS = /^(linux|linux16|linuxefi|multiboot|multiboot2|chainloader)$/;
+const LOADERS = /^(linux|linux16|linuxefi|multiboot|multiboot2|xen_hypervisor|chainloader)$/;
 const INITRDS = /^(initrd|initrd16|initrdefi)$/;
 const CONFIGS = /^(source|\.|configfile|normal)$/;
-const OTHERS = /^(devicetree|module|module2)$/;
+const OTHERS = /^(devicetree|module|module2|xen_module)$/;
 /** The directories of GRUB's modules. A configuration there is for GRUB's own use. */
 const PLATFORM =
   /(^|\/)(x86_64|i386|arm64|arm|ia64|riscv64|loongarch64)-(efi|pc|coreboot|emu|qemu|xen|ieee1275)\//;
@@ -21,12 +21,22 @@ const MAX_NAME = 4096;
 const NOT_FOUND = 'GRUB says "file not found", and waits at its menu';
 /** Devices that mean the server that GRUB came from. */
 const HERE = /^\(?((tftp|pxe|net)|http\)?$)/;
+/** Names with such a device are on the server that GRUB came from, as long as its root is. */
+const FROM_ROOT =
+  /^\((\$root|\$\{root\}|tftp,\$(net|pxe)_default_server|tftp,\$\{(net|pxe)_default_server\})\)/;
+/** A name without a device or a slash: over TFTP it counts from the server's directory. */
+const RELATIVE = /^[\w.][\w./~@=,-]*$/;
+const VARIABLE = /\$(?:\{(\w+)\}|(\w+))/g;
+const CONFIG_NAME = /^grub\.cfg(?:-(.*))?$/;
+/** What is left of a configuration that was replaced. */
+const NO_CONFIG = /^(old|orig|bak|backup|saved?|dist|rpm\w+|dpkg-\w+|.*~|.*\.(old|orig|bak|rej|sw[op]))$/i;
 
 /** @param configured receives what they boot */
 export async function lintGrub(tree: BootTree, configured: Configured): Promise<Finding[]> {
   const findings: Finding[] = [];
   const seen = new Set<string>();
   const pending = [...tree.files()].filter(({ path }) => isGrubConfig(path));
+  for (const { path } of pending) findings.push(...nameProblems(path));
   const prefixes = [...new Set(pending.map(({ path }) => `/${parentPath(path)}`))].slice(0, MAX_PREFIXES);
   for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
     if (seen.has(file.path) || findings.length > MAX_FINDINGS) continue;
@@ -39,7 +49,29 @@ export async function lintGrub(tree: BootTree, configured: Configured): Promise<
 
 /** Whether GRUB starts with this configuration, for all machines or for some. */
 export function isGrubConfig(path: string): boolean {
-  return /^grub\.cfg(-.*)?$/.test(baseName(path)) && !PLATFORM.test(path);
+  const [name, machine = ""] = CONFIG_NAME.exec(baseName(path)) ?? [];
+  return name !== undefined && !NO_CONFIG.test(machine) && !PLATFORM.test(path);
+}
+
+/** GRUB asks for 01-MAC in lower case, and for an address and its prefixes in upper case (GRUB's manual, "Network"). */
+function nameProblems(path: string): Finding[] {
+  const [, machine = ""] = CONFIG_NAME.exec(baseName(path)) ?? [];
+  const mac = /^(?:01-)?([0-9a-f]{2}(?:[-:][0-9a-f]{2}){5})$/i.exec(machine)?.[1];
+  const isAddress = /^[0-9a-f]{8}$/i.test(machine);
+  const lower = mac?.toLowerCase().replaceAll(":", "-");
+  const right = mac === undefined ? machine.toUpperCase() : `01-${lower}`;
+  const isRight = mac === undefined ? !isAddress || machine === right : mac === mac.toLowerCase();
+  if (isRight) return [];
+  return [
+    {
+      kind: "config-name",
+      file: path,
+      line: undefined,
+      problem: "no machine asks for this name",
+      outcome: "The machine that it is meant for reads another configuration, or none",
+      advice: `GRUB asks for grub.cfg-${right}`,
+    },
+  ];
 }
 
 interface Context {
@@ -123,8 +155,10 @@ class GrubConfig {
 
   #assign({ name, value }: Assignment): void {
     const isKnown = this.#conditions === 0 && !this.#variables.has(name);
-    this.#variables.set(name, isKnown ? value : undefined);
-    if (name === "root") this.#isElsewhere = !HERE.test(value);
+    this.#variables.set(name, isKnown ? this.#expanded(value) : undefined);
+    if (name !== "root") return;
+    // Another branch of a condition may have set it elsewhere.
+    this.#isElsewhere = !HERE.test(value) || (this.#conditions > 0 && this.#isElsewhere);
   }
 
   #open(command: string): void {
@@ -138,7 +172,8 @@ class GrubConfig {
   #close(): void {
     const block = this.#blocks.pop();
     if (block === undefined) return;
-    this.#isElsewhere = block.wasElsewhere;
+    // A function may be called anywhere below.
+    this.#isElsewhere = block.wasElsewhere || (block.isFunction && this.#isElsewhere);
     this.#kernel = undefined;
     if (block.isFunction) this.#conditions = Math.max(0, this.#conditions - 1);
   }
@@ -181,16 +216,29 @@ class GrubConfig {
 
   /** A path in the tree; undefined where it is on another device, or depends on unknown values. */
   #pathOf(word: string, prefix: string): string | undefined {
-    const known = word.replaceAll(/\$(?:\{(\w+)\}|(\w+))/g, (all, a, b) => {
-      const name: string = a ?? b;
-      if (this.#variables.has(name)) return this.#variables.get(name) ?? all;
-      return name === "prefix" ? prefix : all;
-    });
+    const known = this.#expanded(word, prefix)?.replace(FROM_ROOT, "");
     // A pattern would match names at run time.
-    if (/[$*?]/.test(known) || known.length > MAX_NAME) return undefined;
+    if (known === undefined || /[$*?]/.test(known)) return undefined;
     const device = /^\(([^)]*)\)/.exec(known);
-    if (device === null) return known.startsWith("/") ? known : undefined;
+    if (device === null) return known.startsWith("/") || RELATIVE.test(known) ? known : undefined;
     return /^(tftp|pxe)(,|$)/.test(device[1]!) ? known.slice(device[0].length) : undefined;
+  }
+
+  /** With the values of variables, where they are known; undefined if it is longer than any name. */
+  #expanded(word: string, prefix?: string): string | undefined {
+    let length = word.length;
+    const known = word.replaceAll(VARIABLE, (all, a, b) => {
+      const name: string = a ?? b;
+      // Its value would be a device in parentheses or not.
+      if (name === "root" || length > MAX_NAME) return all;
+      const found = this.#variables.get(name) ?? all;
+      length += found.length;
+      return found;
+    });
+    if (length > MAX_NAME) return undefined;
+    return prefix === undefined || this.#variables.has("prefix")
+      ? known
+      : known.replaceAll(/\$(?:\{prefix\}|prefix\b)/g, () => prefix);
   }
 }
 
