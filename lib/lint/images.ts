@@ -7,13 +7,23 @@ import type { Finding } from "./finding.ts";
 import { lintGrubImages } from "./grub-image.ts";
 import { type Initrd, readInitrd } from "./initrd.ts";
 import { type KernelImage, readKernelImage } from "./kernel-image.ts";
+import { leastBytes } from "./lengths.ts";
 import type { Configured } from "./references.ts";
 
-const INITRD_NAME = /^(initrd|initramfs|initrd\.img)([-.].*)?$/i;
-const KERNEL_NAME = /^(vmlinuz|bzImage|linux)([-.].*)?$/;
+const INITRD_NAME = /^(initrd|initramfs|initrd\.img|uInitrd)([-.].*)?$/i;
+const KERNEL_NAME = /^(vmlinu[xz]|(bz|z|u)?Image|linux)([-.].*)?$/;
 const LOADER_NAME = /\.(efi|c32|k{0,2}pxe|lkrn)$|(linux|boot|grub|pxe|core)[^./]*\.0$/i;
 /** Files that describe a kernel or an initrd rather than being one. */
 const TEXT_NAME = /\.(cfg|conf|txt|md|html?|json|ya?ml|list|ipxe|md5|sha\d+|\w*sums?|sig|asc)$/i;
+/** Enough to see what a file is. */
+const HEAD_BYTES = 4096;
+/** What servers and Git LFS leave in place of a file. */
+const INSTEAD: readonly (readonly [RegExp, string])[] = [
+  [/^\s*<(!doctype html|html|head)\b/i, "a web page, not an image"],
+  [/^version https:\/\/git-lfs\.github\.com\/spec\//, "a pointer of Git LFS, not an image"],
+];
+/** EFI programs, and those of Apple's firmware and of UEFI's own volumes. */
+const EFI_BEGINNING = /^(MZ|VZ|\xb9\xfa)/;
 /** The machine that a name promises to firmware (UEFI specification, 3.5.1.1). */
 const EFI_NAME = /(?:(x64|ia32|aa64|riscv64|loongarch64)|(?<=boot|grub|shim|mm|fb|net)(arm))\.efi$/i;
 
@@ -41,9 +51,22 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
       });
       continue;
     }
+    const head = await tree.bytes(file, 0, HEAD_BYTES);
+    const instead = insteadOf(file, head);
+    if (instead !== undefined) {
+      add(file, {
+        kind: "broken-image",
+        problem: `is ${instead}`,
+        outcome: "The machine refuses it, or stops while it starts",
+        advice: "Fetch the file itself, and publish it again",
+      });
+      continue;
+    }
     if (isInitrd) {
       const initrd = await readInitrd(tree, file);
       initrds.set(file.path, initrd);
+      const promised = leastBytes(head);
+      if (promised > file.size) add(file, tooShort(file, promised));
       if (initrd.problem !== undefined) {
         add(file, {
           kind: "broken-image",
@@ -66,15 +89,8 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
         advice: "Publish the file again, whole",
       });
     }
-    const promised = Math.max(kernel?.bytes ?? 0, program?.bytes ?? 0);
-    if (promised > file.size) {
-      add(file, {
-        kind: "broken-image",
-        problem: `has ${file.size} bytes; its header says that it has ${promised}`,
-        outcome: "The machine refuses it, or stops while it starts",
-        advice: "Publish the file again, whole",
-      });
-    }
+    const promised = Math.max(kernel?.bytes ?? 0, program?.bytes ?? 0, leastBytes(head));
+    if (promised > file.size) add(file, tooShort(file, promised));
     const [, wide, arm] = EFI_NAME.exec(name) ?? [];
     const expected = (wide ?? arm)?.toLowerCase();
     if (program !== undefined && expected !== undefined && program.machine !== expected) {
@@ -92,6 +108,23 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
     ...unsigned(tree, programs),
     ...(await lintGrubImages(tree, programs)),
   ];
+}
+
+function tooShort({ size }: TreeFile, promised: number): Omit<Finding, "file" | "line"> {
+  return {
+    kind: "broken-image",
+    problem: `has ${size} bytes; its header says that it has ${promised}`,
+    outcome: "The machine refuses it, or stops while it starts",
+    advice: "Publish the file again, whole",
+  };
+}
+
+/** What the file is instead of an image; undefined if it may be one. */
+function insteadOf({ path }: TreeFile, head: Buffer): string | undefined {
+  const text = head.toString("latin1");
+  const [, found] = INSTEAD.find(([form]) => form.test(text)) ?? [];
+  const isNoProgram = /\.efi$/i.test(path) && !EFI_BEGINNING.test(text);
+  return found ?? (isNoProgram ? "not an EFI program" : undefined);
 }
 
 function foreignModules(

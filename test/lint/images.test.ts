@@ -64,6 +64,86 @@ t.test("kernels and initrds that are whole and belong together", async (t) => {
   t.same(await places({ ...config, linux: kernel("Memtest86+ v6.10"), initrd: ARCHIVE }), []);
 });
 
+t.test("files that are something else", async (t) => {
+  const page = "\n<!DOCTYPE html>\n<html><title>404</title></html>\n";
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+  for (const instead of [page, "<html>", pointer]) {
+    const names = ["bootx64.efi", "initrd", "linux", "pxelinux.0"];
+    const files = Object.fromEntries(names.map((name) => [name, instead]));
+    t.same(
+      await places({ ...config, ...files }),
+      names.map((name) => `broken-image ${name}`),
+    );
+  }
+  t.same(await places({ "a.efi": "text", "b.efi": "MZ", "c.efi": "VZ", "index.html": page }), [
+    "broken-image a.efi",
+  ]);
+});
+
+t.test("archives of formats that Linux does not read", async (t) => {
+  const linux = kernel("6.1.0");
+  const old = { octal: "070707000000", binary: "\xc7\x71\0\0", "of the other order": "\x71\xc7\0\0" };
+  for (const [name, magic] of Object.entries(old)) {
+    const archive = Buffer.concat([Buffer.from(magic, "latin1"), Buffer.alloc(1000)]);
+    for (const initrd of [archive, gzipSync(archive), zstdCompressSync(archive)]) {
+      const [finding, ...more] = await linted({ ...config, linux, initrd });
+      t.match(finding, { kind: "broken-image", problem: /make it with cpio --format=newc/ }, name);
+      t.same(more, []);
+    }
+  }
+});
+
+/** The beginning of a file, with numbers at their places. */
+function header(numbers: readonly (readonly [at: number, value: number, order: "LE" | "BE"])[]): Buffer {
+  const bytes = Buffer.alloc(200);
+  for (const [at, value, order] of numbers) bytes[`writeUInt32${order}`](value, at);
+  return bytes;
+}
+
+t.test("headers that tell the length", async (t) => {
+  const elf = (wide: boolean, order: "LE" | "BE") => {
+    const half = (value: number) => (order === "BE" ? value << 16 : value);
+    const low = order === "BE" && wide ? 4 : 0;
+    const bytes = header([
+      [0, 0x7f454c46, "BE"],
+      [(wide ? 0x20 : 0x1c) + low, 64, order],
+      [wide ? 0x36 : 0x2a, half(wide ? 56 : 32), order],
+      [wide ? 0x38 : 0x2c, half(1), order],
+      [64 + (wide ? 8 : 4) + low, 150, order],
+      [64 + (wide ? 0x20 : 0x10) + low, 50, order],
+    ]);
+    bytes[4] = wide ? 2 : 1;
+    bytes[5] = order === "BE" ? 2 : 1;
+    return bytes;
+  };
+  const images = {
+    "U-Boot's": header([
+      [0, 0x27051956, "BE"],
+      [12, 136, "BE"],
+    ]),
+    "a FIT image": header([
+      [0, 0xd00dfeed, "BE"],
+      [4, 200, "BE"],
+    ]),
+    zImage: header([
+      [0x24, 0x016f2818, "LE"],
+      [0x28, 1000, "LE"],
+      [0x2c, 1200, "LE"],
+    ]),
+    "ELF, 32": elf(false, "LE"),
+    "ELF, 64": elf(true, "LE"),
+    "ELF, 64, big": elf(true, "BE"),
+    "ELF, 32, big": elf(false, "BE"),
+  };
+  for (const [name, linux] of Object.entries(images)) {
+    const tree = { ...config, initrd: cpio(["init"]) };
+    t.same(await places({ ...tree, linux }), [], name);
+    t.same(await places({ ...tree, linux: linux.subarray(0, -1) }), ["broken-image linux"], `${name}, cut`);
+    t.same(await places({ ...tree, linux: Buffer.concat([linux, linux]) }), [], `${name}, with more`);
+  }
+  t.same(await places({ uInitrd: images["U-Boot's"].subarray(0, -1) }), ["broken-image uInitrd"]);
+});
+
 /** A copy with one byte changed. */
 function changed(bytes: Buffer, at: number): Buffer {
   const copy = Buffer.from(bytes);
