@@ -16,9 +16,16 @@ const BZIP2 = Buffer.from(
   "hex",
 );
 const LZ4 = Buffer.from("02214c180600000050696366730a", "hex");
+/** What `bootconfig -a` appends. */
+const BOOT_CONFIG = Buffer.from("kernel.a = b\n\0\0\0\x10\0\0\0\0\0\0\0#BOOTCONFIG\n");
 /** An archive with modules for another kernel. */
 const OTHER = cpio(["lib/modules/5.10.0/modules.dep"]);
 const ARCHIVE = cpio(["init", "usr/lib/modules/6.1.0-50-amd64/modules.dep"]);
+
+/** An xz stream with these bytes as they are in the middle, as xz stores what it cannot compress. */
+function xzOf(bytes: Buffer): Buffer {
+  return Buffer.concat([XZ.subarray(0, 30), bytes, XZ.subarray(30)]);
+}
 
 /** A gzip stream with an extra field in its header (RFC 1952, 2.3.1.1). */
 function withExtraField(bytes: Buffer): Buffer {
@@ -47,6 +54,11 @@ t.test("kernels and initrds that are whole and belong together", async (t) => {
     "xz, in whole blocks": Buffer.concat([XZ, Buffer.alloc(4000)]),
     "bzip2, in whole blocks": Buffer.concat([BZIP2, Buffer.alloc(4000)]),
     "archives after xz": Buffer.concat([XZ, gzipSync(ARCHIVE)]),
+    "another format after xz": Buffer.concat([XZ, LZ4]),
+    "what looks like an archive inside of xz": Buffer.concat([xzOf(ARCHIVE), LZ4]),
+    "arguments after xz": Buffer.concat([XZ, BOOT_CONFIG]),
+    "arguments after bzip2": Buffer.concat([BZIP2, BOOT_CONFIG]),
+    "arguments after gzip": Buffer.concat([gzipSync(ARCHIVE), BOOT_CONFIG]),
     bzip2: BZIP2,
     "bzip2 of nothing": Buffer.from("425a683917724538509000000000", "hex"),
     "archives after bzip2": Buffer.concat([BZIP2, Buffer.alloc(2000), ARCHIVE]),
@@ -62,6 +74,13 @@ t.test("kernels and initrds that are whole and belong together", async (t) => {
     t.same(await places({ ...config, linux, initrd }), [], name);
   // Memtest86+ is not Linux.
   t.same(await places({ ...config, linux: kernel("Memtest86+ v6.10"), initrd: ARCHIVE }), []);
+});
+
+t.test("a kernel from before its header told the length", async (t) => {
+  const linux = kernel("2.4.37");
+  linux.writeUInt16LE(0x203, 0x206);
+  linux.writeUInt32LE(0xffff_0010, 0x1f4);
+  t.same(await places({ ...config, linux, initrd: cpio(["init"]) }), []);
 });
 
 t.test("files that are something else", async (t) => {
