@@ -44,7 +44,10 @@ function rowsOf(text: string, problems: FileProblems): Row[] | undefined {
       comment: "#",
       comment_no_infix: true,
       info: true,
+      // Detected, it would be the first line's, although files are written on several systems.
+      record_delimiter: ["\r\n", "\n", "\r"],
       skip_empty_lines: true,
+      skip_records_with_empty_values: true,
       trim: true,
     }) as unknown as Row[];
   } catch (error) {

@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import t, { type Test } from "tap";
 import { type Boot, bootsOf, GAP_MS, inOrderOfTime, MOST_TRANSFERS } from "../../lib/ledger/boots.ts";
 import { type Entry, openLedger, readLedger } from "../../lib/ledger/ledger.ts";
-import { parseLine, parseMac, type Transfer } from "../../lib/ledger/line.ts";
+import { parseLine, parseMac, plainAddress, type Transfer } from "../../lib/ledger/line.ts";
 import { run, temporaryDirectory } from "../support/icfs.ts";
 import { at, body, CANISTER, chained, type Fields, HEADER, MAC, ORIGIN, sha256 } from "./lines.ts";
 
@@ -99,6 +99,15 @@ t.test("hostile lines are none", async (t) => {
   for (const line of lines) t.throws(() => parseLine(line), { name: "FormatError" }, line.slice(0, 200));
   t.equal(parseMac("52-54-00-69-63-6A"), "52:54:00:69:63:6a");
   t.equal(parseMac("52:54:00:69:63"), undefined);
+  t.equal(parseMac("5254.0069.636A"), "52:54:00:69:63:6a");
+  t.equal(parseMac("52540069636a"), "52:54:00:69:63:6a");
+  for (const [form, plain] of [
+    ["FD69:0::02", "fd69::2"],
+    ["::ffff:192.168.7.2", "192.168.7.2"],
+    ["192.168.7.2", "192.168.7.2"],
+    ["fe80::1%eth0", "fe80::1%eth0"],
+  ] as const)
+    t.equal(plainAddress(form), plain);
 });
 
 t.test("the chain", async (t) => {

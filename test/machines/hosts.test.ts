@@ -105,6 +105,18 @@ t.test("CSV: columns are variables, and an empty one is none", async (t) => {
   );
 });
 
+t.test("CSV of several systems and programs", async (t) => {
+  const lines = ["mac,name,args", "52:54:00:69:63:66,a,x", '52:54:00:69:63:67,b,"x\ny"', ",,", " , ,", "z"];
+  const ends = ["\r\n", "\n", "\r\n", "\r\n", "\n", ""];
+  const text = lines.map((line, i) => line + ends[i]).join("");
+  t.match(read("csv", text.slice(0, -1)), [
+    { name: "a", line: 2, variables: { args: "x" } },
+    { name: "b", line: 4, variables: { args: "x\ny" } },
+  ]);
+  t.match(refusal("csv", text), /^hosts:7: the line has more or fewer values/);
+  t.match(read("csv", "mac,name\r52:54:00:69:63:66,a\r"), [{ name: "a", line: 2 }]);
+});
+
 t.test("a MAC as it is written anywhere", async (t) => {
   for (const mac of [
     "52:54:00:69:63:aB",
