@@ -21,8 +21,8 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$/;
 const CHANNEL = "[a-z0-9][a-z0-9._-]{0,63}";
 const CANISTER = new RegExp(`^([a-z0-9-]{1,63})(?:@(${CHANNEL}))?$`);
 const IN_CHANNEL = new RegExp(`^@${CHANNEL}$`);
-/** nginx writes quotes as \x22, and W/ before the tag of a compressed answer. */
-const QUOTES = /^"|"$|\\x22/g;
+/** nginx writes quotes as \x22, or with escape=json as \", and W/ before the tag of a compressed answer. */
+const QUOTES = /\\?"|\\x22/g;
 /** How nginx writes bytes that are not ASCII, quotes and backslashes. */
 const ESCAPED = /\\x([0-9A-F]{2})/g;
 

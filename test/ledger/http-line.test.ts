@@ -46,6 +46,7 @@ t.test("what is asked for", async (t) => {
   t.match(origin("/@stable/linux"), { path: "linux", channel: "stable" });
   t.match(origin("/@stable/linux", { header: HEADER, release: "3" }), { path: "@stable/linux", release: 3 });
   t.match(origin("/linux", { canister: `${CANISTER}@stable` }), { path: "linux", channel: "stable" });
+  t.match(origin("/linux", { etag: `\\"${SHA256}\\"` }), { sha256: SHA256 }, "with escape=json");
   t.match(origin("/linux", { etag: "-" }), { sha256: undefined });
   t.match(origin("/linux", { etag: "\\x22abc\\x22" }), { sha256: undefined });
   for (const uri of [

@@ -161,6 +161,27 @@ t.test("rotated logs are one chain with the log", async (t) => {
   });
 });
 
+t.test("copies of logs, with other times and beside others", async (t) => {
+  const lines = chained([0, 1, 2].map((i) => body({ time: at(i) })));
+  const [first, second, third] = lines as [string, string, string];
+  const copies = { "log.bak": first, "log.1.orig": first, "log-notes": "x", "log~": first };
+  for (const names of [
+    ["log.1", "log.10.gz"],
+    ["log-20261108", "log-20261101.gz"],
+    ["log-2026-11-08", "log-2026-11-01.gz"],
+  ] as const) {
+    // The newest is written first, as if it were the oldest.
+    const log = await logs({ ...copies, log: third, [names[0]]: second, [names[1]]: gzipSync(first) });
+    t.same(await problemsOf(log), [], names[0]);
+    t.equal((await entriesOf(join(dirname(log), ".", "log"))).length, 3);
+    t.same(await problemsOf(`${dirname(log)}/./log`), [], "by another name");
+  }
+  await t.rejects(openLedger(await logs({ log: first, "log.1.xz": "x" })), {
+    name: "UserError",
+    message: /log\.1\.xz is not packed by gzip/,
+  });
+});
+
 t.test("what the script writes is such a chain", async (t) => {
   const log = await logs({});
   const file = join(directory, "a file, é");
@@ -199,6 +220,12 @@ t.test("what the script makes of a line that was cut off, and of a host without 
   t.same(await run(PEN, args, { env }), { code: 0, stdout: "", stderr: "" });
   t.match(await problemsOf(log), [/^2: it is not a line of the ledger/]);
   t.equal((await entriesOf(log)).length, 3, "the next one is whole");
+  await writeFile(log, "");
+  await writeFile(`${log}.1`, `${lines[0]}${lines[1]!.slice(0, 50)}`);
+  await writeFile(`${log}.bak`, "a copy\n");
+  for (let i = 0; i < 2; i++) t.match(await run(PEN, args, { env }), { code: 0 });
+  t.same(await problemsOf(log), ["2: it has no end"], "it was rotated like that");
+  t.equal((await entriesOf(log)).length, 4);
 
   const tools = join(dirname(log), "tools");
   const pen = join(dirname(log), "pen");
