@@ -34,7 +34,7 @@ interface Found {
 }
 
 /** What logrotate appends to a log's name: a number, or a date; and then what compresses it. Other files are copies. */
-const ROTATED = /^(?:\.(\d+)|-(\d[\d-]*))(\.(?:gz|xz|bz2|zst))?$/;
+const ROTATED = /^(?:\.(\d{1,6})|[.-](\d[\d-]*))(\.(?:gz|xz|bz2|zst))?$/;
 
 /**
  * Sorts rotated logs, the oldest first. log.2 is older than log.1, log-20261101 than log-20261108. Their times tell the same, but

@@ -23,9 +23,9 @@ const ELSEWHERE = /^([a-z][a-z0-9+.-]*:\/\/|[^/:]+::)|\\/i;
 /** A name from the root of the server that the loader came from. */
 const FROM_ROOT = /^::/;
 /** Modules that read the configurations named by their arguments; ~ stands for the present one. */
-const MENU = /(^|\/)(vesa)?menu\.c32$/i;
+const MENU = /(^|\/)(vesa)?menu(\.c32)?$/i;
 /** A module that starts Xen and the like: its arguments are files, each with arguments, separated by ---. */
-const MULTIBOOT = /(^|\/)mboot\.c32$/i;
+const MULTIBOOT = /(^|\/)mboot(\.c32)?$/i;
 /** These are read from file systems that ignore case. */
 const CASELESS = /^(sys|iso)linux\.cfg$/i;
 /** Names that loaders ask for: default, a MAC after its hardware type, an IPv4 address or a prefix of it, a UUID. */
@@ -119,6 +119,9 @@ function configNameProblem(name: string): Pick<Finding, "problem" | "outcome" | 
       outcome,
       advice: `For this MAC, PXELINUX asks for ${right}`,
     };
+  }
+  if (/^default$/i.test(name) && name !== "default") {
+    return { problem: "no machine asks for this name", outcome, advice: "PXELINUX asks for default" };
   }
   if (/^[0-9a-f]{8}$/i.test(name) && name !== name.toUpperCase()) {
     return {

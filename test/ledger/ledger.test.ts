@@ -169,6 +169,7 @@ t.test("copies of logs, with other times and beside others", async (t) => {
     ["log.1", "log.10.gz"],
     ["log-20261108", "log-20261101.gz"],
     ["log-2026-11-08", "log-2026-11-01.gz"],
+    ["log.20261108", "log.20261101.gz"],
   ] as const) {
     // The newest is written first, as if it were the oldest.
     const log = await logs({ ...copies, log: third, [names[0]]: second, [names[1]]: gzipSync(first) });

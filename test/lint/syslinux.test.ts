@@ -159,6 +159,7 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
     "tabs, and lines of Windows": "LABEL\ta\r\n\tKERNEL\tlinux\r\n\tAPPEND\tinitrd=initrd quiet\r\n",
     "a name with a dot and without its extension": "label a\n kernel memtest-6.10",
     "a path of version 6": "path /none /lib\ndefault x.c32",
+    "a menu by its short name": "append quiet\ndefault menu\nlabel a\n kernel menu",
     "a menu of its own": "label a\n kernel menu.c32\n append ~",
     "a part on another server": "include http://192.0.2.1/menu.cfg\ndefault a",
     Xen: "label a\n kernel mboot.c32\n append linux dom0=1 --- linux quiet --- initrd",
@@ -228,10 +229,12 @@ t.test("configurations that no machine asks for", async (t) => {
     "pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d": config,
     "pxelinux.cfg/B8945908-D6A6-41A9-611D-74A6AB80B83E": config,
     "pxelinux.cfg/default": config,
+    "efi/pxelinux.cfg/Default": config,
   });
   t.same(
     findings.map(({ kind, file, advice }) => [kind, file, advice]),
     [
+      ["config-name", "efi/pxelinux.cfg/Default", "PXELINUX asks for default"],
       [
         "config-name",
         "pxelinux.cfg/52:54:00:AB:CD:EF",
