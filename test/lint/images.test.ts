@@ -45,6 +45,7 @@ t.test("kernels and initrds that are whole and belong together", async (t) => {
     "microcode first": Buffer.concat([early, gzipSync(ARCHIVE)]),
     "two gzips": Buffer.concat([gzipSync(cpio(["a"])), gzipSync(ARCHIVE)]),
     "no modules": cpio(["init"]),
+    "modules of a small system": cpio(["lib/modules/net/e1000.ko", "lib/modules/extra/x.ko"]),
     "with zeros at its end": Buffer.concat([gzipSync(ARCHIVE), Buffer.alloc(3000)]),
     "zstd, with zeros at its end": Buffer.concat([zstdCompressSync(ARCHIVE), Buffer.alloc(3000)]),
     "zeros between": Buffer.concat([gzipSync(cpio(["a"])), Buffer.alloc(3000), gzipSync(ARCHIVE)]),
