@@ -128,7 +128,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    // A name on the host's disk may not be UTF-8.
-    return text;
+    // A name on the host's disk may not be UTF-8. What is ASCII in it can be read nevertheless; %25 stays, to be unambiguous.
+    return text.replace(/%(?:2[0-46-9a-f]|[3-6][0-9a-f]|7[0-9a-e])/gi, decodeURIComponent);
   }
 }

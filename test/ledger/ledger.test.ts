@@ -70,6 +70,7 @@ t.test("a line", async (t) => {
     sha256: undefined,
   });
   t.equal(parseLine(`${body({ file: "/srv/%ff" })} -`).transfer.file, "/srv/%ff", "a name that is no UTF-8");
+  t.equal(parseLine(`${body({ file: "%2f%73%72%76%2f%20%25%ff" })} -`).transfer.file, "/srv/ %25%ff");
 });
 
 t.test("hostile lines are none", async (t) => {
