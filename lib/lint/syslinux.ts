@@ -245,6 +245,11 @@ class Config {
       case "devicetree":
         if (rest !== "-") this.#check(rest, place, "U-Boot skips the menu entry");
         return;
+      case "fdtoverlays":
+      case "devicetree-overlay":
+        for (const overlay of argumentsIn(named))
+          this.#check(overlay.name, place, "U-Boot goes on without the overlay");
+        return;
       case "initrd":
         if (label !== undefined) label.initrd = named;
         return;
@@ -279,8 +284,8 @@ class Config {
     const common = MENU.test(first.name) ? undefined : this.#append;
     const applied = append ?? common;
     const args = applied === undefined || applied.name === "-" ? [] : argumentsIn(applied);
-    const initrds = initrd === undefined ? [] : listed(initrd.name, initrd);
-    this.#boot(kernel, [...args, ...initrds.map((one) => ({ ...one, name: `initrd=${one.name}` }))], outcome);
+    const own = initrd === undefined ? [] : argumentsIn({ ...initrd, name: `initrd=${initrd.name}` });
+    this.#boot(kernel, [...args, ...own], outcome);
   }
 
   /** Checks a program or kernel, perhaps with arguments on its own line, and the files that the arguments name. */

@@ -160,6 +160,7 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
     "a name with a dot and without its extension": "label a\n kernel memtest-6.10",
     "a path of version 6": "path /none /lib\ndefault x.c32",
     "a menu by its short name": "append quiet\ndefault menu\nlabel a\n kernel menu",
+    "an initrd and an argument": "label a\n kernel linux\n initrd initrd quiet",
     "a menu of its own": "label a\n kernel menu.c32\n append ~",
     "a part on another server": "include http://192.0.2.1/menu.cfg\ndefault a",
     Xen: "label a\n kernel mboot.c32\n append linux dom0=1 --- linux quiet --- initrd",
@@ -175,6 +176,7 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
     "default linux initrd=gone": ["missing-file pxelinux.cfg/default:1"],
     "label a\n kernel gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:2"],
     "label a\n kernel linux\n fdt gone.dtb": ["missing-file pxelinux.cfg/default:3"],
+    "label a\n kernel linux\n fdtoverlays fit.itb gone.dtbo": ["missing-file pxelinux.cfg/default:3"],
     "label a\n kernel menu.c32\n append gone.cfg sub/menu.cfg": [
       "missing-file pxelinux.cfg/default:3",
       "missing-file sub/menu.cfg:2",
