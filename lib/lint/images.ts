@@ -4,11 +4,12 @@ import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import { type EfiProgram, readEfiProgram } from "./efi-program.ts";
 import type { Finding } from "./finding.ts";
+import { isGrubConfig } from "./grub.ts";
 import { lintGrubImages } from "./grub-image.ts";
 import { type Initrd, readInitrd } from "./initrd.ts";
 import { type KernelImage, readKernelImage } from "./kernel-image.ts";
 import { leastBytes } from "./lengths.ts";
-import type { Configured } from "./references.ts";
+import { type Configured, placesOf } from "./references.ts";
 
 const INITRD_NAME = /^(initrd|initramfs|initrd\.img|uInitrd)([-.].*)?$/i;
 const KERNEL_NAME = /^(vmlinu[xz]|(bz|z|u)?Image|linux)([-.].*)?$/;
@@ -106,6 +107,7 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
     ...findings,
     ...foreignModules(configured, kernels, initrds),
     ...unsigned(tree, programs),
+    ...(await withoutGrub(tree, programs)),
     ...(await lintGrubImages(tree, programs)),
   ];
 }
@@ -158,6 +160,37 @@ function foreignModules(
 function listed(names: readonly string[]): string {
   const first = names.slice(0, 3).join(", ");
   return names.length > 3 ? `${first} and ${names.length - 3} more` : first;
+}
+
+/** The name of what shim starts, as it is in shim (its DEFAULT_LOADER), between bytes that are zero. */
+const NEXT = /\\\0((?:g\0r\0u\0b\0)(?:[\w-]\0){0,20}\.\0e\0f\0i\0)/i;
+const MAX_SHIM_BYTES = 8 * 1024 * 1024;
+
+/** Finds shims without the GRUB that they start, in trees in which a GRUB is configured. */
+async function withoutGrub(tree: BootTree, programs: ReadonlyMap<string, EfiProgram>): Promise<Finding[]> {
+  const shims = [...programs].filter(([, { isShim }]) => isShim);
+  if (shims.length === 0 || !tree.files().some(({ path }) => isGrubConfig(path))) return [];
+  const findings: Finding[] = [];
+  const places = placesOf(tree);
+  for (const [path] of shims) {
+    const bytes = await tree.bytes(tree.file(path)!, 0, MAX_SHIM_BYTES);
+    const next = NEXT.exec(bytes.toString("latin1"))?.[1]?.replaceAll("\0", "");
+    const directories = places.get(path) ?? [];
+    if (next === undefined || directories.some((one) => tree.file(`${one}/${next}`) !== undefined)) continue;
+    const near = directories.map((one) => tree.near(`${one}/${next}`)).find((one) => one !== undefined);
+    findings.push({
+      kind: "missing-module",
+      file: path,
+      line: undefined,
+      problem: `is shim, which starts ${next} beside it, which is not there`,
+      outcome: 'shim says "Unable to fetch TFTP image", and the firmware goes on to the next device',
+      advice:
+        near === undefined
+          ? `Publish ${next} of the same distribution beside it`
+          : `There is ${near}: TFTP servers tell upper case from lower case`,
+    });
+  }
+  return findings;
 }
 
 /** shim starts the program beside it, and only if its signature is known. */

@@ -339,6 +339,19 @@ t.test("EFI programs", async (t) => {
     "broken-image grubx64.efi",
   ]);
   t.same(await places({ "bootx64.efi": shim, "grubx64.efi": efiProgram(X64) }), ["unsigned grubx64.efi"]);
+  const start = Buffer.from("\\\\grubx64.efi\0", "utf16le").toString("latin1");
+  const whole = efiProgram(X64, { signature: 64, sbat: `${sbat}\0${start}` });
+  const grub = efiProgram(X64, { signature: 64 });
+  const configured = { "efi/shimx64.efi": whole, "grub/grub.cfg": "# nothing" };
+  t.same(await places(configured), ["missing-module efi/shimx64.efi"]);
+  t.same(await places({ ...configured, "efi/grubx64.efi": grub }), []);
+  t.same(
+    await places({ ...configured, "grubx64.efi": grub, "bootx64.efi": { link: "efi/shimx64.efi" } }),
+    [],
+  );
+  t.same(await places({ "efi/shimx64.efi": whole, "pxelinux.cfg/default": "" }), [], "nobody uses GRUB");
+  const [finding] = await linted({ ...configured, "efi/GRUBX64.EFI": grub });
+  t.match(finding, { problem: /starts grubx64\.efi beside it/, advice: /^There is efi\/GRUBX64\.EFI/ });
   const other = efiProgram(X64, { signature: 64, sbat: "sbat,1,SBAT\nother,4,no shim,\n" });
   t.same(await places({ "bootx64.efi": other, "grubx64.efi": efiProgram(X64) }), [], "no shim");
   const windows = Buffer.from(efiProgram(X64));
