@@ -13,6 +13,8 @@ import { lintModules } from "./syslinux-modules.ts";
 const MAX_DEPTH = 16;
 /** The most directories in PATH. */
 const MAX_MODULE_PATHS = 16;
+/** No directory has a longer path. */
+const MAX_DIRECTORY = 4096;
 /** Files in a directory pxelinux.cfg that no machine asks for, and that are not configurations either. */
 const NO_CONFIG = /^(\..*|.*~|readme.*|.*\.(md|txt|html?|bak|orig|old|rej|sw[op]|png|jpe?g|gz|c32|sh))$/i;
 /** The extensions that SYSLINUX tries for a name without one (doc/syslinux.txt, KERNEL). */
@@ -277,7 +279,7 @@ class Config {
     const [first] = kernel === undefined ? [] : argumentsIn(kernel);
     if (kernel === undefined || first === undefined) return;
     if (isConfig) {
-      this.#addOther(this.#check(first.name, kernel, outcome(first.name)));
+      this.#addOther(this.#check(first.name, kernel, outcome(first.name)), append?.name);
       return;
     }
     // What is meant for kernels would be a configuration's name to a menu.
@@ -330,8 +332,14 @@ class Config {
     }
   }
 
-  #addOther(file: TreeFile | undefined): void {
-    if (file !== undefined && !this.#read.has(file.path)) this.others.push({ ...this.#start, file });
+  /** @param directory where the names in it are looked for, if not where those in this configuration are */
+  #addOther(file: TreeFile | undefined, directory?: string): void {
+    if (file === undefined || this.#read.has(file.path)) return;
+    const { bases } = this.#start;
+    const own = directory?.replace(FROM_ROOT, "");
+    const changed = own === undefined ? bases : bases.map((base) => `${base}/${own}`);
+    // Configurations that lead to one another could make them ever longer.
+    if (changed.every((base) => base.length <= MAX_DIRECTORY)) this.others.push({ file, bases: changed });
   }
 
   #checkDefault(): void {

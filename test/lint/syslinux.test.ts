@@ -146,6 +146,8 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
     "sub/menu.cfg": "label b\n kernel gone",
     "mboot.c32": elf(32),
     "menu.c32": elf(32),
+    "dir/menu.cfg": "label a\n kernel x",
+    "dir/x": kernel("6.1.0"),
     hosts: cpio(["lib/modules/5.10.0/a"]),
   };
   const found = (config: string) => places({ ...boot, ...more, "pxelinux.cfg/default": config });
@@ -161,6 +163,7 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
     "a path of version 6": "path /none /lib\ndefault x.c32",
     "a menu by its short name": "append quiet\ndefault menu\nlabel a\n kernel menu",
     "an initrd and an argument": "label a\n kernel linux\n initrd initrd quiet",
+    "another directory for another menu": "label a\n config dir/menu.cfg\n append dir/",
     "a menu of its own": "label a\n kernel menu.c32\n append ~",
     "a part on another server": "include http://192.0.2.1/menu.cfg\ndefault a",
     Xen: "label a\n kernel mboot.c32\n append linux dom0=1 --- linux quiet --- initrd",
@@ -181,6 +184,7 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
       "missing-file pxelinux.cfg/default:3",
       "missing-file sub/menu.cfg:2",
     ],
+    "label a\n config dir/menu.cfg\n append sub": ["missing-file dir/menu.cfg:2"],
     "ui menu.c32 sub/menu.cfg": ["missing-file sub/menu.cfg:2"],
     "label a\n config sub/menu.cfg\nlabel c\n config gone.cfg": [
       "missing-file pxelinux.cfg/default:4",
