@@ -4,7 +4,7 @@ import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import { type Finding, MAX_FINDINGS } from "./finding.ts";
 import { commandsOf } from "./grub-script.ts";
-import { ancestorsOf, type Configured, missingFile, resolve } from "./references.ts";
+import { ancestorsOf, type Configured, missingFile, REPLACED, resolve } from "./references.ts";
 
 const LOADERS = /^(linux|linux16|linuxefi|multiboot|multiboot2|xen_hypervisor|chainloader)$/;
 const INITRDS = /^(initrd|initrd16|initrdefi)$/;
@@ -28,8 +28,6 @@ const FROM_ROOT =
 const RELATIVE = /^[\w.][\w./~@=,-]*$/;
 const VARIABLE = /\$(?:\{(\w+)\}|(\w+))/g;
 const CONFIG_NAME = /^grub\.cfg(?:-(.*))?$/;
-/** What is left of a configuration that was replaced. */
-const NO_CONFIG = /^(old|orig|bak|backup|saved?|dist|rpm\w+|dpkg-\w+|.*~|.*\.(old|orig|bak|rej|sw[op]))$/i;
 
 /** @param configured receives what they boot */
 export async function lintGrub(tree: BootTree, configured: Configured): Promise<Finding[]> {
@@ -50,7 +48,7 @@ export async function lintGrub(tree: BootTree, configured: Configured): Promise<
 /** Whether GRUB starts with this configuration, for all machines or for some. */
 export function isGrubConfig(path: string): boolean {
   const [name, machine = ""] = CONFIG_NAME.exec(baseName(path)) ?? [];
-  return name !== undefined && !NO_CONFIG.test(machine) && !PLATFORM.test(path);
+  return name !== undefined && !REPLACED.test(machine) && !PLATFORM.test(path);
 }
 
 /** GRUB asks for 01-MAC in lower case, and for an address and its prefixes in upper case (GRUB's manual, "Network"). */

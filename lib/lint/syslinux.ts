@@ -6,7 +6,7 @@ import { baseName } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import { type Finding, MAX_FINDINGS, quoted } from "./finding.ts";
-import { ancestorsOf, type Configured, missingFile, type Place, resolve } from "./references.ts";
+import { ancestorsOf, type Configured, missingFile, type Place, REPLACED, resolve } from "./references.ts";
 import { lintModules } from "./syslinux-modules.ts";
 
 /** The depth of includes at which SYSLINUX itself stops. */
@@ -16,9 +16,10 @@ const MAX_MODULE_PATHS = 16;
 /** No directory has a longer path. */
 const MAX_DIRECTORY = 4096;
 /** Files in a directory pxelinux.cfg that no machine asks for, and that are not configurations either. */
-const NO_CONFIG = /^(\..*|.*~|readme.*|.*\.(md|txt|html?|bak|orig|old|rej|sw[op]|png|jpe?g|gz|c32|sh))$/i;
+const NO_CONFIG = /^(\..*|readme.*|.*\.(md|txt|html?|png|jpe?g|gz|c32|sh))$/i;
 /** The extensions that SYSLINUX tries for a name without one (doc/syslinux.txt, KERNEL). */
 const EXTENSIONS = ["", ".cbt", ".bss", ".com", ".bs", ".c32", ".0", ".bin"];
+const CONFIG_DIRECTORY = "pxelinux.cfg";
 const CONFIG_NAMES = new Set(["syslinux.cfg", "isolinux.cfg", "extlinux.conf"]);
 /** Names that begin like this are on another server, or not files; those with a backslash are on a disk. */
 const ELSEWHERE = /^([a-z][a-z0-9+.-]*:\/\/|[^/:]+::)|\\/i;
@@ -89,11 +90,20 @@ function startsOf(tree: BootTree, findings: Finding[]): Start[] {
     const slash = entry.path.lastIndexOf("/");
     const name = entry.path.slice(slash + 1);
     const directory = slash < 0 ? "" : entry.path.slice(0, slash);
-    if (name === "pxelinux.cfg") {
+    if (name !== CONFIG_DIRECTORY && name.toLowerCase() === CONFIG_DIRECTORY && entry.kind === "directory") {
+      findings.push({
+        kind: "config-name",
+        file: entry.path,
+        line: undefined,
+        problem: "no machine asks for this name",
+        outcome: 'PXELINUX says "Unable to locate configuration file", and stops',
+        advice: `PXELINUX asks for files in ${CONFIG_DIRECTORY}`,
+      });
+    } else if (name === CONFIG_DIRECTORY) {
       const found = tree.tree.find(entry.path);
       for (const child of found?.children.keys() ?? []) {
         const file = tree.file(`${entry.path}/${child}`);
-        if (file === undefined || NO_CONFIG.test(child)) continue;
+        if (file === undefined || NO_CONFIG.test(child) || REPLACED.test(child)) continue;
         const problem = configNameProblem(child);
         if (problem !== undefined)
           findings.push({ kind: "config-name", file: file.path, line: undefined, ...problem });

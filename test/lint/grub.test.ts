@@ -113,7 +113,11 @@ t.test("configurations of machines, by their names", async (t) => {
   const named = (names: readonly string[], config: string) =>
     linted(Object.fromEntries(names.map((name) => [`grub/grub.cfg-${name}`, config])));
   t.same(await named(right, "# nothing"), []);
-  t.same(await named(["old", "backup", "0A000001.bak", "0A000001~"], "linux /gone"), [], "replaced ones");
+  t.same(
+    await named(["old", "backup", "0A000001.bak", "0A000001~", "0A000001.rpmsave"], "linux /gone"),
+    [],
+    "replaced ones",
+  );
   const found = await named(["01-52-54-00-AB-CD-EF", "0a00000b"], "# nothing");
   t.match(found, [
     { kind: "config-name", advice: "GRUB asks for grub.cfg-01-52-54-00-ab-cd-ef" },
@@ -134,6 +138,8 @@ t.test("an image of GRUB that does not find its configuration", async (t) => {
   t.same(await places({ "grubx64.efi": plain }), [], "a store of loaders");
   const [finding] = await linted({ "grubx64.efi": plain, "grub/grub.cfg": "" });
   t.match(finding?.problem, "looks for /boot/grub/grub.cfg");
+  const [near] = await linted({ "grubx64.efi": plain, "boot/GRUB/Grub.cfg": "" });
+  t.match(near?.advice, "There is boot/GRUB/Grub.cfg");
 
   // As in Debian's images: one for the network, and one for disks.
   const config = "normal (memdisk)/grub.cfg\n";

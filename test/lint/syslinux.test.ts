@@ -96,6 +96,8 @@ t.test("reasonable trees", async (t) => {
     "pxelinux.cfg/local": "label local\n localboot 0",
     "pxelinux.cfg/README": "Default entries are here.\nLabel them well.\nKernel and initrd\n",
     "pxelinux.cfg/default~": "default gone",
+    "pxelinux.cfg/default.dpkg-old": "default gone",
+    "pxelinux.cfg/default_backup": "default gone",
     "pxelinux.cfg/default.txt": "default gone",
   };
   t.same(await places({ ...boot, ...menus }), [], "parts of a configuration, and what is about it");
@@ -254,6 +256,12 @@ t.test("configurations that no machine asks for", async (t) => {
       ["config-name", "pxelinux.cfg/c0a80002", "PXELINUX asks for an address in upper case: C0A80002"],
     ],
   );
+});
+
+t.test("a directory that no machine asks for", async (t) => {
+  const [finding, ...others] = await linted({ ...boot, "PXELINUX.cfg/default": "default linux" });
+  t.match(finding, { kind: "config-name", file: "PXELINUX.cfg", advice: /in pxelinux\.cfg$/ });
+  t.same(others, []);
 });
 
 t.test("loaders and modules", async (t) => {
