@@ -21,11 +21,13 @@ const LONG_LENGTH = 0x204;
 /** The header and the version string are in the first sectors. */
 const HEAD_BYTES = 64 * 1024;
 /**
- * Where arm64 and RISC-V have their magic numbers (the kernel's Documentation/arch/arm64/booting.rst,
- * riscv/boot-image-header.rst).
+ * Where arm64, RISC-V and LoongArch have their magic numbers (the kernel's Documentation/arch/arm64/booting.rst,
+ * riscv/boot-image-header.rst, loongarch/booting.rst).
  */
 const IMAGE_MAGIC = 0x38;
-const IMAGE_MAGICS = ["ARM\x64", "RSC\x05"];
+const IMAGE_MAGICS = ["ARM\x64", "RSC\x05", "\xcd\x23\x82\x81"];
+/** The kernels of POWER and MIPS are ELF files. */
+const ELF = "\x7fELF";
 /** The first words that a kernel prints (init/version.c). */
 const BANNER = "Linux version ";
 /** The length of the banner, including the version. */
@@ -74,7 +76,9 @@ async function compressedImage(
 }
 
 async function plainImage(tree: BootTree, file: TreeFile, head: Buffer): Promise<KernelImage | undefined> {
-  if (!IMAGE_MAGICS.includes(head.toString("latin1", IMAGE_MAGIC, IMAGE_MAGIC + 4))) return undefined;
+  const isElf = head.toString("latin1", 0, 4) === ELF;
+  if (!isElf && !IMAGE_MAGICS.includes(head.toString("latin1", IMAGE_MAGIC, IMAGE_MAGIC + 4)))
+    return undefined;
   const banner = new Banner();
   for await (const part of tree.stream(file, 0)) {
     banner.write(part);

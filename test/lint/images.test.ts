@@ -2,7 +2,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import t from "tap";
 import { readInitrd } from "../../lib/lint/initrd.ts";
 import { placesOf } from "../../lib/lint/references.ts";
-import { cpio, efiProgram, kernel, linted, places, treeOf } from "../support/linted.ts";
+import { cpio, efiProgram, elf, kernel, linted, places, treeOf } from "../support/linted.ts";
 
 const X64 = 0x8664;
 const config = { "pxelinux.cfg/default": "label a\n kernel linux\n append initrd=initrd" };
@@ -121,7 +121,7 @@ function header(numbers: readonly (readonly [at: number, value: number, order: "
 }
 
 t.test("headers that tell the length", async (t) => {
-  const elf = (wide: boolean, order: "LE" | "BE") => {
+  const elfFile = (wide: boolean, order: "LE" | "BE") => {
     const half = (value: number) => (order === "BE" ? value << 16 : value);
     const low = order === "BE" && wide ? 4 : 0;
     const bytes = header([
@@ -150,10 +150,10 @@ t.test("headers that tell the length", async (t) => {
       [0x28, 1000, "LE"],
       [0x2c, 1200, "LE"],
     ]),
-    "ELF, 32": elf(false, "LE"),
-    "ELF, 64": elf(true, "LE"),
-    "ELF, 64, big": elf(true, "BE"),
-    "ELF, 32, big": elf(false, "BE"),
+    "ELF, 32": elfFile(false, "LE"),
+    "ELF, 64": elfFile(true, "LE"),
+    "ELF, 64, big": elfFile(true, "BE"),
+    "ELF, 32, big": elfFile(false, "BE"),
   };
   for (const [name, linux] of Object.entries(images)) {
     const tree = { ...config, initrd: cpio(["init"]) };
@@ -285,6 +285,8 @@ t.test("kernels that are compressed, and others that say their version in their 
   const kernels = {
     "arm64's Image": plain("ARM\x64"),
     "RISC-V's Image": plain("RSC\x05"),
+    "LoongArch's Image": plain("\xcd\x23\x82\x81"),
+    "an ELF file": Buffer.concat([elf(64), plain("")]),
     "Image.gz": gzipSync(plain("ARM\x64")),
     "a program with a kernel in gzip": zboot(gzipSync(plain("ARM\x64"))),
     "a program with a kernel in zstd": zboot(zstdCompressSync(plain("ARM\x64"))),
