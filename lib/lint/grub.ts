@@ -120,6 +120,7 @@ class GrubConfig {
     const counts = Map.groupBy(assignments, ({ name }) => name);
     // A menu entry runs after everything has been read, so a variable that is assigned more than once has an unknown value.
     for (const [name, all] of counts) if (all.length > 1) this.#variables.set(name, undefined);
+    for (const { words } of commands) for (const name of foundBy(words)) this.#variables.set(name, undefined);
     for (const { line, words, opens } of commands) {
       if (this.#findings.length > MAX_FINDINGS) break;
       await this.#command(line, words);
@@ -135,7 +136,7 @@ class GrubConfig {
     const assignment = assignmentIn(words);
     if (assignment !== undefined) this.#assign(assignment);
     else if (command === "}") this.#close();
-    else if (command === "search") this.#isElsewhere = true;
+    else if (/^search\b/.test(command) || foundBy(words).includes("root")) this.#isElsewhere = true;
     else if (/^(if|while|until|for)$/.test(command)) this.#conditions += 1;
     else if (/^(elif|else)$/.test(command)) this.#kernel = undefined;
     else if (/^(fi|done)$/.test(command)) {
@@ -243,6 +244,16 @@ class GrubConfig {
 interface Assignment {
   readonly name: string;
   readonly value: string;
+}
+
+/** The variables in which a command puts what it finds: search, regexp, probe and the like, read, and for. */
+function foundBy(words: readonly string[]): string[] {
+  const [command, first = ""] = words;
+  if (command === "read" || command === "for") return [first];
+  return words.flatMap((word, index) => {
+    const value = /^(-s|--set)$/.test(word) ? words[index + 1] : /^--set=(.*)$/.exec(word)?.[1];
+    return value === undefined ? [] : [value.replace(/^\d+:/, "")];
+  });
 }
 
 function assignmentIn(words: readonly string[]): Assignment | undefined {

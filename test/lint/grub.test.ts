@@ -66,6 +66,12 @@ t.test("reasonable configurations", async (t) => {
     "a disk in a file": "loopback loop /x.iso\nlinux (loop)/casper/vmlinuz\ninitrd newc:init:/x",
     sectors: "chainloader +1\nchainloader (hd0,1)+1",
     quotes: 'menuentry "a \\"b\\" { linux /gone" \'it\'\\\'\'s\' { linux "/debian/linux" }',
+    "a disk's, as Debian has it":
+      "search.fs_uuid 0000 root hd0,gpt2\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/gone.cfg",
+    "a root from a device":
+      "regexp --set=1:root '(.*)' $cmdpath\nlinux /gone\nmenuentry a {\n probe -s root x\n linux /gone\n}",
+    "a variable that is found": "set base=/x\nregexp -s base '(.*)' $x\nlinux $base/linux",
+    "a variable of a loop": "set k=/gone\nfor k in /debian/linux; do\n echo\ndone\nlinux $k",
     "a root in one case": "if x; then set root=hd0; else set root=tftp; fi\nmenuentry a {\n linux /gone\n}",
     "a root that a function sets": "function f {\n set root=hd0\n}\nf\nlinux /gone",
     "the server that GRUB came from":
