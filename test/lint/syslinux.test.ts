@@ -258,6 +258,17 @@ t.test("configurations that no machine asks for", async (t) => {
   );
 });
 
+t.test("text as editors of Windows save it", async (t) => {
+  const config = "default a\nlabel a\n kernel linux\n";
+  const found = (text: Buffer | string, path = "pxelinux.cfg/default") => places({ ...boot, [path]: text });
+  const wide = Buffer.from(`\u{feff}${config}`, "utf16le");
+  t.same(await found(`\u{feff}# menu\n${config}`), []);
+  t.same(await found(`\u{feff}${config}`), ["broken-image pxelinux.cfg/default:1"]);
+  t.same(await found(wide), ["broken-image pxelinux.cfg/default:1"]);
+  t.same(await found(Buffer.from(wide).swap16()), ["broken-image pxelinux.cfg/default:1"]);
+  t.same(await found("\u{feff}linux /linux\n", "grub/grub.cfg"), ["broken-image grub/grub.cfg:1"]);
+});
+
 t.test("a directory that no machine asks for", async (t) => {
   const [finding, ...others] = await linted({ ...boot, "PXELINUX.cfg/default": "default linux" });
   t.match(finding, { kind: "config-name", file: "PXELINUX.cfg", advice: /in pxelinux\.cfg$/ });
