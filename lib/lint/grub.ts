@@ -9,7 +9,7 @@ import { ancestorsOf, type Configured, missingFile, REPLACED, resolve } from "./
 const LOADERS = /^(linux|linux16|linuxefi|multiboot|multiboot2|xen_hypervisor|chainloader)$/;
 const INITRDS = /^(initrd|initrd16|initrdefi)$/;
 const CONFIGS = /^(source|\.|configfile|normal)$/;
-const OTHERS = /^(devicetree|module|module2|xen_module)$/;
+const OTHERS = /^(devicetree|module|module2|xen_module|k(free|open|net)bsd(_\w+)?)$/;
 /** The directories of GRUB's modules. A configuration there is for GRUB's own use. */
 const PLATFORM =
   /(^|\/)(x86_64|i386|arm64|arm|ia64|riscv64|loongarch64)-(efi|pc|coreboot|emu|qemu|xen|ieee1275)\//;
@@ -21,6 +21,8 @@ const MAX_NAME = 4096;
 const NOT_FOUND = 'GRUB says "file not found", and waits at its menu';
 /** Devices that mean the server that GRUB came from. */
 const HERE = /^\(?((tftp|pxe|net)|http\)?$)/;
+/** Variables that name that server; a configuration may change them. */
+const SERVER = /^(net|pxe)_default_server$/;
 /** Names with such a device are on the server that GRUB came from, as long as its root is. */
 const FROM_ROOT =
   /^\((\$root|\$\{root\}|tftp,\$(net|pxe)_default_server|tftp,\$\{(net|pxe)_default_server\})\)/;
@@ -136,7 +138,8 @@ class GrubConfig {
     const assignment = assignmentIn(words);
     if (assignment !== undefined) this.#assign(assignment);
     else if (command === "}") this.#close();
-    else if (/^search\b/.test(command) || foundBy(words).includes("root")) this.#isElsewhere = true;
+    else if (/^search\b/.test(command) || foundBy(words).some((one) => one === "root" || SERVER.test(one)))
+      this.#isElsewhere = true;
     else if (/^(if|while|until|for)$/.test(command)) this.#conditions += 1;
     else if (/^(elif|else)$/.test(command)) this.#kernel = undefined;
     else if (/^(fi|done)$/.test(command)) {
@@ -155,6 +158,7 @@ class GrubConfig {
   #assign({ name, value }: Assignment): void {
     const isKnown = this.#conditions === 0 && !this.#variables.has(name);
     this.#variables.set(name, isKnown ? this.#expanded(value) : undefined);
+    if (SERVER.test(name)) this.#isElsewhere = true;
     if (name !== "root") return;
     // Another branch of a condition may have set it elsewhere.
     this.#isElsewhere = !HERE.test(value) || (this.#conditions > 0 && this.#isElsewhere);

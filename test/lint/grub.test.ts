@@ -70,6 +70,9 @@ t.test("reasonable configurations", async (t) => {
       "search.fs_uuid 0000 root hd0,gpt2\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/gone.cfg",
     "a root from a device":
       "regexp --set=1:root '(.*)' $cmdpath\nlinux /gone\nmenuentry a {\n probe -s root x\n linux /gone\n}",
+    "another server for all": "set net_default_server=192.0.2.1\nlinux (tftp)/gone",
+    "a server that the user names":
+      "menuentry a {\n read net_default_server\n linux (tftp,$net_default_server)/gone\n}",
     "a variable that is found": "set base=/x\nregexp -s base '(.*)' $x\nlinux $base/linux",
     "a variable of a loop": "set k=/gone\nfor k in /debian/linux; do\n echo\ndone\nlinux $k",
     "a root in one case": "if x; then set root=hd0; else set root=tftp; fi\nmenuentry a {\n linux /gone\n}",
@@ -98,6 +101,7 @@ t.test("reasonable configurations", async (t) => {
     "of a name out of others": "set a=/debian\nset b=$a/gone\nlinux $b",
     "with a prefix out of another": "set a=$prefix/more\nconfigfile $a/gone.cfg",
     "without a slash": "linux gone",
+    "of FreeBSD": "kfreebsd (tftp)/gone",
     "of Xen on arm64": "xen_hypervisor gone",
     "after a function": "function f {\n true\n}\nlinux /gone",
     "after an entry with a root of its own": "menuentry a {\n set root=(hd0)\n linux /x\n}\nlinux /gone",
