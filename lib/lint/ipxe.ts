@@ -142,6 +142,9 @@ function* stepsIn(lines: readonly string[]): Generator<Step> {
     text += isContinued ? part.slice(0, -1) : part;
     if (isContinued) continue;
     const words = text.split(/\s+/).filter((word) => word !== "");
+    // A label may have a command on its line.
+    if (words[0]?.startsWith(":"))
+      yield { line: begun, words: [words.shift()!], isConditional: false, isHandled: false };
     const comment = words.findIndex((word) => word.startsWith("#"));
     for (const chain of parts(comment < 0 ? words : words.slice(0, comment), /^;$/)) {
       const isHandled = chain.includes("||");

@@ -47,12 +47,21 @@ interface Named extends Place {
   readonly name: string;
 }
 
-interface Label {
+interface Context {
+  readonly findings: Finding[];
+  readonly configured: Configured;
+  /** Since version 5, upper and lower case matter in the names of labels. */
+  readonly areLabelsExact: boolean;
+}
+
+interface Label extends Place {
   readonly name: string;
-  /** A later line with the same keyword replaces an earlier one, here and below. Undefined: nothing, or a local disk. */
+  /** A later line with the same keyword replaces an earlier one, here and below. Undefined: the label's name, if there is such a file. */
   kernel: Named | undefined;
   /** Whether the kernel is another configuration. */
   isConfig: boolean;
+  /** Whether it boots a file. Others are headings, lead to other menus, or boot a local disk. */
+  boots: boolean;
   initrd?: Named;
   append?: Named;
 }
@@ -62,7 +71,9 @@ export async function lintSyslinux(tree: BootTree, configured: Configured): Prom
   const findings: Finding[] = [];
   const starts = startsOf(tree, findings);
   // A tree without a configuration is a store of loaders, from which others are made.
-  if (starts.length > 0) findings.push(...(await lintModules(tree)));
+  if (starts.length === 0) return findings;
+  const modules = await lintModules(tree);
+  findings.push(...modules.findings);
   const isAsked = ({ file }: Start) => ASKED.test(baseName(file.path));
   const read = new Set<string>();
   // Configurations that no loader asks for are mostly parts of others. Those that are not may be named by DHCP.
@@ -71,7 +82,7 @@ export async function lintSyslinux(tree: BootTree, configured: Configured): Prom
   for (const [index, start] of pending.entries()) {
     if (findings.length > MAX_FINDINGS) break;
     if (index >= asked.length && read.has(start.file.path)) continue;
-    const config = new Config(tree, start, findings, configured);
+    const config = new Config(tree, start, { findings, configured, areLabelsExact: modules.areNew });
     for (const path of await config.read()) read.add(path);
     pending.push(...config.others);
   }
@@ -159,8 +170,10 @@ class Config {
   readonly #start: Start;
   readonly #findings: Finding[];
   readonly #configured: Configured;
+  readonly #areLabelsExact: boolean;
   readonly #labels: Label[] = [];
-  readonly #labelNames = new Set<string>();
+  /** By their lower-case form. */
+  readonly #labelNames = new Map<string, string>();
   readonly #read = new Set<string>();
   readonly #missingIncludes: Named[] = [];
   /** Whether an included file is on another server, so that not all labels are known. */
@@ -173,11 +186,12 @@ class Config {
   #ui: Named | undefined;
   #modulePath: string[] = [];
 
-  constructor(tree: BootTree, start: Start, findings: Finding[], configured: Configured) {
+  constructor(tree: BootTree, start: Start, { findings, configured, areLabelsExact }: Context) {
     this.#tree = tree;
     this.#start = start;
     this.#findings = findings;
     this.#configured = configured;
+    this.#areLabelsExact = areLabelsExact;
   }
 
   /** Returns the paths of this configuration and of the files that it includes. */
@@ -218,15 +232,20 @@ class Config {
     switch (keyword) {
       case "menu": {
         const [, word = "", name = ""] = /^(\S+)\s*(.*)$/.exec(rest) ?? [];
-        if (word.toLowerCase() === "include") await this.#include(name, place, depth);
+        const action = word.toLowerCase();
+        if (/^(disabled?|goto|exit|quit)$/.test(action) && label !== undefined) label.boots = false;
+        // These end a label.
+        if (/^(separator|begin|end)$/.test(action)) this.#label = undefined;
+        if (action === "include") await this.#include(name, place, depth);
         return;
       }
       case "include":
         return this.#include(rest, place, depth);
       case "label":
-        this.#label = { name: rest, kernel: undefined, isConfig: false };
+        this.#label = { ...named, kernel: undefined, isConfig: false, boots: true };
         this.#labels.push(this.#label);
-        this.#labelNames.add(rest.toLowerCase());
+        // Up to version 4, the name is all of the line.
+        for (const name of [rest, rest.split(/\s+/)[0]!]) this.#labelNames.set(name.toLowerCase(), name);
         return;
       case "default":
         this.#default = named;
@@ -238,7 +257,7 @@ class Config {
         this.#ui = named;
         return;
       case "path":
-        // Separated by colons in version 5, and by blanks since then.
+        // Separated by colons, or by blanks in some versions.
         this.#modulePath = rest.split(/[:\s]+/).slice(0, MAX_MODULE_PATHS);
         return;
       case "config":
@@ -247,11 +266,13 @@ class Config {
       case "com32":
       case "boot":
       case "bss":
+      case "fdimage":
       case "pxe":
-        if (label !== undefined) Object.assign(label, { kernel: named, isConfig: keyword === "config" });
+        if (label !== undefined)
+          Object.assign(label, { kernel: named, isConfig: keyword === "config", boots: true });
         return;
       case "localboot":
-        if (label !== undefined) label.kernel = undefined;
+        if (label !== undefined) label.boots = false;
         return;
       case "fdt":
       case "devicetree":
@@ -283,11 +304,14 @@ class Config {
     else await this.#readFile(file, depth + 1);
   }
 
-  #checkLabel({ name, kernel, isConfig, initrd, append }: Label): void {
+  #checkLabel({ boots, isConfig, initrd, append, ...label }: Label): void {
+    const { name, kernel = label } = label;
     const outcome = (missing: string) =>
       `A user who chooses ${quoted(name)} sees ${notLoaded(missing)}, and is back at the prompt`;
-    const [first] = kernel === undefined ? [] : argumentsIn(kernel);
-    if (kernel === undefined || first === undefined) return;
+    const [first] = argumentsIn(kernel);
+    if (!boots || first === undefined) return;
+    // Labels without a kernel are mostly headings.
+    if (label.kernel === undefined && this.#resolve(first.name) === undefined) return;
     if (isConfig) {
       this.#addOther(this.#check(first.name, kernel, outcome(first.name)), append?.name);
       return;
@@ -365,8 +389,19 @@ class Config {
   #checkCommand(command: Named, outcome: (missing: string) => string): void {
     const [first] = argumentsIn(command);
     if (first === undefined || this.#isPartElsewhere) return;
-    const isLabel = [command.name, first.name].some((name) => this.#labelNames.has(name.toLowerCase()));
-    if (!isLabel) this.#boot(command, [], outcome);
+    const labels = [command.name, first.name].map((name) => this.#labelNames.get(name.toLowerCase()));
+    const label = labels.find((one) => one !== undefined);
+    if (label === undefined) this.#boot(command, [], outcome);
+    const isRight = !this.#areLabelsExact || label === undefined || labels.includes(first.name);
+    if (isRight || this.#resolve(first.name) !== undefined) return;
+    this.#findings.push({
+      kind: "missing-file",
+      file: command.file,
+      line: command.line,
+      problem: `names ${quoted(first.name)}, which is neither a label nor a file`,
+      outcome: outcome(first.name),
+      advice: `There is a label ${quoted(label)}: since version 5, SYSLINUX tells upper case from lower case`,
+    });
   }
 
   /**

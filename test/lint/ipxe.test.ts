@@ -61,6 +61,7 @@ t.test("reasonable scripts", async (t) => {
     "kernel linux && initrd gone": 2,
     "dhcp && kernel gone && boot": 2,
     "imgfree ; kernel gone": 2,
+    ":a kernel gone": 2,
     "kernel \\\n gone": 2,
     ":a\nkernel a/gone\n:b\nkernel a/gone\nkernel linux": 3,
     "kernel linux || goto failed\ninitrd early || goto failed": 2,

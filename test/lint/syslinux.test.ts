@@ -57,8 +57,19 @@ t.test("defaults, menus and included files", async (t) => {
   t.same(await places({ ...boot, "pxelinux.cfg/default": "default nothing\nlabel a\n kernel linux" }), [
     "missing-file pxelinux.cfg/default:1",
   ]);
-  const withOptions = "default install quiet\nlabel Install\n kernel linux";
+  const withOptions = "default install quiet\nlabel install\n kernel linux";
   t.same(await places({ ...boot, "pxelinux.cfg/default": withOptions }), [], "a label, with options");
+  const inCapitals = { ...boot, "pxelinux.cfg/default": withOptions.replace("label i", "label I") };
+  const [finding, ...others] = await linted(inCapitals);
+  t.match(finding, {
+    line: 1,
+    problem: "names install, which is neither a label nor a file",
+    advice: /^There is a label Install: since version 5/,
+  });
+  t.same(others, []);
+  const { "ldlinux.c32": _, ...old } = { ...inCapitals, "pxelinux.0": "PXELINUX 4.05 2011" };
+  t.same(await places(old), [], "version 4 takes both");
+  t.same(await places({ ...inCapitals, install: kernel("6.1.0") }), [], "a file");
   t.same(await places({ ...boot, "syslinux.cfg": "default LINUX" }), [], "on a disk case does not matter");
   t.same(await places({ ...boot, "pxelinux.cfg/default": "default LINUX" }), [
     "missing-file pxelinux.cfg/default:1",
@@ -164,6 +175,9 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
     "a name with a dot and without its extension": "label a\n kernel memtest-6.10",
     "a path of version 6": "path /none /lib\ndefault x.c32",
     "a menu by its short name": "append quiet\ndefault menu\nlabel a\n kernel menu",
+    "a label of which only the first word counts": "default my\nlabel my label\n kernel linux",
+    "entries that boot nothing":
+      "label a\n kernel gone\n menu disable\nlabel b\n menu goto x\nlabel -\n menu label A heading\nlabel c\n kernel linux\nmenu separator\n kernel gone\nmenu begin x\n kernel gone",
     "an initrd and an argument": "label a\n kernel linux\n initrd initrd quiet",
     "another directory for another menu": "label a\n config dir/menu.cfg\n append dir/",
     "a menu of its own": "label a\n kernel menu.c32\n append ~",
@@ -176,6 +190,8 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
   for (const [name, config] of Object.entries(right)) t.same(await found(config), [], name);
   const wrong = {
     "append initrd=gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:1"],
+    "label linux\n initrd gone": ["missing-file pxelinux.cfg/default:2"],
+    "label a\n fdimage gone.img": ["missing-file pxelinux.cfg/default:2"],
     "label a\n kernel ::gone": ["missing-file pxelinux.cfg/default:2"],
     "ontimeout gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:1"],
     "default linux initrd=gone": ["missing-file pxelinux.cfg/default:1"],
