@@ -309,7 +309,11 @@ class Config {
     const outcome = (missing: string) =>
       `A user who chooses ${quoted(name)} sees ${notLoaded(missing)}, and is back at the prompt`;
     const [first] = argumentsIn(kernel);
-    if (!boots || first === undefined) return;
+    if (!boots) return;
+    if (first === undefined) {
+      if (label.kernel !== undefined) this.#addNameless(kernel, outcome(""));
+      return;
+    }
     // Labels without a kernel are mostly headings.
     if (label.kernel === undefined && this.#resolve(first.name) === undefined) return;
     if (isConfig) {
@@ -343,6 +347,7 @@ class Config {
     const initrds = args
       .filter(({ name }) => /^initrd=/i.test(name))
       .flatMap(({ name, ...place }) => listed(name.slice(7), place));
+    for (const { name, ...place } of initrds) if (name === "") this.#addNameless(place, outcome(name));
     const found = initrds.map(({ name, ...place }) => this.#check(name, place, outcome(name)));
     if (file === undefined || file.path.endsWith(".c32")) return;
     this.#configured.kernels.set(file.path, file);
@@ -449,6 +454,13 @@ class Config {
     return resolve(this.#tree, name.replace(FROM_ROOT, ""), [...bases, ...more]);
   }
 
+  /** SYSLINUX loads a file even if its name is empty. */
+  #addNameless({ file, line }: Place, outcome: string): void {
+    const problem = "names a file without a name";
+    const advice = "Write the name, or take out the line or the comma";
+    this.#findings.push({ kind: "missing-file", file, line, problem, outcome, advice });
+  }
+
   #add(name: string, { file, line }: Place, outcome: string): void {
     const { bases } = this.#start;
     const isCaseless = CASELESS.test(baseName(this.#start.file.path));
@@ -465,8 +477,7 @@ function argumentsIn({ name, file, line }: Named): Named[] {
 
 /** Names that are separated by commas. */
 function listed(names: string, { file, line }: Place): Named[] {
-  const all = names.split(",").filter((name) => name !== "");
-  return all.map((name) => ({ name, file, line }));
+  return names.split(",").map((name) => ({ name, file, line }));
 }
 
 /** The message since version 5; earlier versions say "Could not find kernel image". */

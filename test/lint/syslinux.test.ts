@@ -176,6 +176,7 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
     "a path of version 6": "path /none /lib\ndefault x.c32",
     "a menu by its short name": "append quiet\ndefault menu\nlabel a\n kernel menu",
     "a label of which only the first word counts": "default my\nlabel my label\n kernel linux",
+    "a heading without a name": "label\n menu label A heading\nlabel a\n kernel linux",
     "entries that boot nothing":
       "label a\n kernel gone\n menu disable\nlabel b\n menu goto x\nlabel -\n menu label A heading\nlabel c\n kernel linux\nmenu separator\n kernel gone\nmenu begin x\n kernel gone",
     "an initrd and an argument": "label a\n kernel linux\n initrd initrd quiet",
@@ -191,6 +192,10 @@ t.test("what SYSLINUX makes of a configuration", async (t) => {
   const wrong = {
     "append initrd=gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:1"],
     "label linux\n initrd gone": ["missing-file pxelinux.cfg/default:2"],
+    "label a\n kernel": ["missing-file pxelinux.cfg/default:2"],
+    "label a\n kernel linux\n initrd": ["missing-file pxelinux.cfg/default:3"],
+    "label a\n kernel linux\n append initrd= quiet": ["missing-file pxelinux.cfg/default:3"],
+    "label a\n kernel linux\n initrd initrd, initrd": ["missing-file pxelinux.cfg/default:3"],
     "label a\n fdimage gone.img": ["missing-file pxelinux.cfg/default:2"],
     "label a\n kernel ::gone": ["missing-file pxelinux.cfg/default:2"],
     "ontimeout gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:1"],
