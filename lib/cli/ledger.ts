@@ -5,7 +5,7 @@ import { FormatError, UserError } from "../errors.ts";
 import { type Boot, bootsOf, inOrderOfTime } from "../ledger/boots.ts";
 import { type HttpLine, parseHttpLine } from "../ledger/http-line.ts";
 import { type OpenLedger, openLedger, openLogs, readLedger, readLines } from "../ledger/ledger.ts";
-import { parseMac, type Transfer } from "../ledger/line.ts";
+import { parseMac, plainAddress, type Transfer } from "../ledger/line.ts";
 import { parseDuration } from "../units.ts";
 import { named, option } from "./options.ts";
 
@@ -30,15 +30,16 @@ export function httpLogOption(): Option {
 
 /** A machine: its MAC address, or the address under which the ledger lists it. @throws InvalidArgumentError */
 export function machineOf(text: string): string {
-  const machine = parseMac(text) ?? (isIP(text) === 0 ? undefined : text);
+  const machine = parseMac(text) ?? (isIP(text) === 0 ? undefined : plainAddress(text));
   if (machine === undefined) throw new InvalidArgumentError("Use a MAC such as 52:54:00:69:63:66.");
   return machine;
 }
 
 /** Milliseconds since 1970. @throws InvalidArgumentError */
 export function momentOf(text: string): number {
-  const ago = parseDuration(text);
-  if (ago !== undefined) return Date.now() - ago;
+  // A number alone may be meant as a year or a day.
+  const ago = /[smhd]$/.test(text) ? parseDuration(text) : undefined;
+  if (ago !== undefined) return Math.max(0, Date.now() - ago);
   const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(time)) return time;
   throw new InvalidArgumentError("Use a time such as 2026-11-30T07:00:00Z, or how long ago: 90s, 12h, 7d.");

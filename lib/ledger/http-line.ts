@@ -9,7 +9,7 @@
  */
 import { isIP } from "node:net";
 import { FormatError } from "../errors.ts";
-import { parseMac, type Transfer } from "./line.ts";
+import { parseMac, plainAddress, type Transfer } from "./line.ts";
 
 export const HTTP_LOG_WORD = "icfs-http";
 
@@ -21,8 +21,10 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$/;
 const CHANNEL = "[a-z0-9][a-z0-9._-]{0,63}";
 const CANISTER = new RegExp(`^([a-z0-9-]{1,63})(?:@(${CHANNEL}))?$`);
 const IN_CHANNEL = new RegExp(`^@${CHANNEL}$`);
-/** nginx writes quotes as \x22, and W/ before the tag of a compressed answer. */
-const QUOTES = /^"|"$|\\x22/g;
+/** nginx writes quotes as \x22, or with escape=json as \", and W/ before the tag of a compressed answer. */
+const QUOTES = /\\?"|\\x22/g;
+/** How nginx writes bytes that are not ASCII, quotes and backslashes. */
+const ESCAPED = /\\x([0-9A-F]{2})/g;
 
 /** An answer with a file. */
 export interface HttpAnswer {
@@ -88,7 +90,7 @@ export function parseHttpLine(text: string): HttpLine {
     transfer: {
       via: "http",
       time: new Date(at).toISOString().replace(/\.\d+/, ""),
-      address: address!,
+      address: plainAddress(address!),
       mac: path.mac,
       file: `http:/${path.path}`,
       size: Number(sent),
@@ -119,7 +121,8 @@ interface Asked {
  * @param isOurs whether icfs has written the line, so that the latter apply
  */
 function pathIn(uri: string, isOurs: boolean): Asked | undefined {
-  const [whole, query = ""] = uri.split("?", 2) as [string, string?];
+  const sent = isOurs ? uri : uri.replace(ESCAPED, "%$1");
+  const [whole, query = ""] = sent.split("?", 2) as [string, string?];
   let names: string[];
   try {
     names = decodeURIComponent(whole)

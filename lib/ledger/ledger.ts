@@ -29,11 +29,21 @@ export interface Entry {
 interface Found {
   readonly path: string;
   readonly status: Stats;
+  readonly number: number | undefined;
+  readonly date: string | undefined;
 }
 
-/** log.2 is older than log.1, even with the same timestamp. */
-function byNumber(a: Found, b: Found): number {
-  return a.path.localeCompare(b.path, "en", { numeric: true });
+/** What logrotate appends to a log's name: a number, or a date; and then what compresses it. Other files are copies. */
+const ROTATED = /^(?:\.(\d{1,6})|[.-](\d[\d-]*))(\.(?:gz|xz|bz2|zst))?$/;
+
+/**
+ * Sorts rotated logs, the oldest first. log.2 is older than log.1, log-20261101 than log-20261108. Their times tell the same, but
+ * copies of them have others. They count only if logrotate has changed its way of naming.
+ */
+function byAge(a: Found, b: Found): number {
+  if (a.number !== undefined && b.number !== undefined) return b.number - a.number;
+  if (a.date !== undefined && b.date !== undefined) return a.date < b.date ? -1 : 1;
+  return a.status.mtimeMs - b.status.mtimeMs;
 }
 
 /** The open files of a ledger. While they are open, logrotate cannot make a line disappear or be read twice. */
@@ -98,17 +108,23 @@ async function listFiles(log: string): Promise<Found[]> {
   const directory = dirname(log);
   const name = basename(log);
   const names = new Set(await readdir(directory).catch(() => []));
-  const found: Found[] = [];
+  const rotated: Found[] = [];
   for (const one of names) {
-    if (one !== name && !one.startsWith(`${name}.`) && !one.startsWith(`${name}-`)) continue;
+    const [, number, date, packed = ""] =
+      (one.startsWith(name) && ROTATED.exec(one.slice(name.length))) || [];
+    if (number === undefined && date === undefined) continue;
     // gzip removes the original only after compressing it, so both may exist.
-    if (one.endsWith(GZIP) && names.has(one.slice(0, -GZIP.length))) continue;
+    if (packed !== "" && names.has(one.slice(0, -packed.length))) continue;
     const path = join(directory, one);
     const status = await stat(path).catch(() => undefined);
-    if (status?.isFile()) found.push({ path, status });
+    if (!status?.isFile()) continue;
+    if (packed !== "" && packed !== GZIP)
+      throw new UserError(`${path} is not packed by gzip: unpack it first`);
+    rotated.push({ path, status, number: number === undefined ? undefined : Number(number), date });
   }
-  const isLog = ({ path }: Found) => Number(path === log);
-  return found.sort((a, b) => isLog(a) - isLog(b) || a.status.mtimeMs - b.status.mtimeMs || byNumber(b, a));
+  rotated.sort(byAge);
+  const status = await stat(log).catch(() => undefined);
+  return status?.isFile() ? [...rotated, { path: log, status, number: undefined, date: undefined }] : rotated;
 }
 
 /**

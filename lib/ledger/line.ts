@@ -91,10 +91,28 @@ export function parseLine(text: string): Line {
   };
 }
 
-/** A MAC as the ledger writes it; undefined if the text is not one. */
+/**
+ * Six bytes, as firmware, switches and operating systems write them: with a separator between bytes, pairs or triples of bytes,
+ * or without one.
+ */
+const MACS =
+  /^(?:[\da-f]{12}|[\da-f]{2}(?:(?::[\da-f]{2}){5}|(?:-[\da-f]{2}){5}|(?:\.[\da-f]{2}){5})|[\da-f]{4}(?:[.:-][\da-f]{4}){2}|[\da-f]{6}[-:][\da-f]{6})$/i;
+
+/** A MAC as the ledger writes it, in lower case with colons; undefined if the text is not one. */
 export function parseMac(text: string): string | undefined {
-  const mac = text.toLowerCase().replaceAll("-", ":");
-  return MAC.test(mac) ? mac : undefined;
+  if (!MACS.test(text)) return undefined;
+  const digits = text.toLowerCase().replaceAll(/[^\da-f]/g, "");
+  return digits.match(/../g)!.join(":");
+}
+
+/** An IPv4 address as a server writes it that listens to IPv6 and IPv4 alike. */
+const MAPPED = /^::ffff:(?=\d+\.)/i;
+
+/** An address in the one form in which dnsmasq writes it: IPv6 has many others. */
+export function plainAddress(address: string): string {
+  const plain = address.replace(MAPPED, "");
+  const url = `http://[${plain}]`;
+  return isIP(plain) === 6 && URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : plain;
 }
 
 function known(text: string, pattern: RegExp, what: string): string | undefined {
@@ -110,7 +128,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    // A name on the host's disk may not be UTF-8.
-    return text;
+    // A name on the host's disk may not be UTF-8. What is ASCII in it can be read nevertheless; %25 stays, to be unambiguous.
+    return text.replace(/%(?:2[0-46-9a-f]|[3-6][0-9a-f]|7[0-9a-e])/gi, decodeURIComponent);
   }
 }

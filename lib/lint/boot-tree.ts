@@ -19,11 +19,21 @@ const MAX_KEPT = 16 * 1024 * 1024;
 /** Limit on the bytes of all compressed streams together. */
 const MAX_UNPACKED_BYTES = 32 * 1024 ** 3;
 
+/** Byte order marks. */
+const UTF_16 = ["fffe", "feff"].map((mark) => Buffer.from(mark, "hex"));
+/** A byte order mark before something else than a comment. */
+const MARKED = /^\u{feff}\s*[^\s#]/u;
+
+/** UTF-8 counts if it has a byte order mark. */
+export type Encoding = "UTF-16" | "marked UTF-8";
+
 export class BootTree {
   readonly tree: Tree;
   readonly #read: ReadFile;
   /** Bytes that may still be unpacked: hostile archives could take days. */
   unpackable = MAX_UNPACKED_BYTES;
+  /** Configurations that were read, in encodings that loaders do not know. */
+  readonly encodings = new Map<string, Encoding>();
   #linesLeft = MAX_LINES;
   readonly #configs = new LRUCache<string, readonly string[]>({ maxSize: MAX_KEPT });
   /** For each directory, its names by their lower-case form. */
@@ -94,7 +104,10 @@ export class BootTree {
     if (file.size > MAX_CONFIG_BYTES || this.#linesLeft <= 0) return [];
     let lines = this.#configs.get(file.path);
     if (lines === undefined) {
-      const text = (await this.bytes(file, 0, file.size)).toString("utf8");
+      const bytes = await this.bytes(file, 0, file.size);
+      const text = bytes.toString("utf8");
+      if (UTF_16.some((mark) => bytes.subarray(0, 2).equals(mark))) this.encodings.set(file.path, "UTF-16");
+      else if (MARKED.test(text)) this.encodings.set(file.path, "marked UTF-8");
       lines = text.split(/\r?\n/).map((line) => (line.length > MAX_LINE ? "" : line));
       this.#configs.set(file.path, lines, { size: text.length + 1 });
     }

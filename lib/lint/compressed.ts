@@ -33,7 +33,7 @@ const MAGICS: readonly (readonly [Format, string])[] = [
   ["lz4 frame", "04224d18"],
 ];
 const MAGIC_BYTES = 6;
-/** How an archive after an xz or bzip2 stream may begin. These are long enough not to occur by chance. */
+/** How an archive after a bzip2 stream may begin. These are long enough not to occur by chance. */
 const BEGINNINGS = ["303730373031", "303730373032", "1f8b0800", "1f8b0808", "fd377a585a00", "28b52ffd"].map(
   (bytes) => Buffer.from(bytes, "hex"),
 );
@@ -46,6 +46,10 @@ const MAX_LZ4_BLOCK = 8 * 1024 * 1024 + (8 * 1024 * 1024) / 255 + 16;
 /** Even at the best compression, a block of 8 MiB takes 32 KiB: no initrd has more blocks. */
 const MAX_LZ4_BLOCKS = 4096;
 const LZ4_MAGIC = 0x184c2102;
+const XZ_END = Buffer.from("YZ");
+const XZ_FOOTER_BYTES = 12;
+/** The end of kernel arguments that may be appended to an initrd (Documentation/admin-guide/bootconfig.rst). */
+const BOOT_CONFIG_END = Buffer.from("#BOOTCONFIG\n");
 /** The 48 bits before a bzip2 stream's checksum, which can begin at any bit. */
 const BZIP2_END = (0x177245385090).toString(2).padStart(48, "0");
 
@@ -70,8 +74,10 @@ export async function readCompressed(
       return walkLz4(tree, file, at);
     case "lz4 frame":
       return { problem: "Linux reads lz4 only as `lz4 -l` makes it", isRead: false };
-    default:
-      return readToTheEnd(tree, file, at, format);
+    case "xz":
+      return findXzEnd(tree, file, at);
+    case "bzip2":
+      return findBzip2End(tree, file, at);
   }
 }
 
@@ -168,22 +174,33 @@ async function walkLz4(tree: BootTree, file: TreeFile, from: number): Promise<Co
   return { isRead: false };
 }
 
-/**
- * Checks whether the file ends with the stream's end. If not, another archive has to follow the stream; otherwise it breaks off. An xz
- * stream ends with YZ, and then with zeros in groups of four (the .xz file format, 2.1.2.4).
- */
-async function readToTheEnd(
-  tree: BootTree,
-  file: TreeFile,
-  from: number,
-  format: "xz" | "bzip2",
-): Promise<Compressed> {
+/** Finds the stream's footer, which has a checksum of its own (the .xz file format, 2.1.2). */
+async function findXzEnd(tree: BootTree, file: TreeFile, from: number): Promise<Compressed> {
+  let before: Buffer = Buffer.alloc(0);
+  let offset = from;
+  for await (const part of tree.stream(file, from)) {
+    const bytes = Buffer.concat([before, part]);
+    const begin = offset - before.length;
+    for (let at = bytes.indexOf(XZ_END); at >= 0; at = bytes.indexOf(XZ_END, at + 1)) {
+      const end = at + XZ_END.length;
+      const footer = bytes.subarray(end - XZ_FOOTER_BYTES, end);
+      if (end >= XZ_FOOTER_BYTES && crc32(footer.subarray(4, 10)) === footer.readUInt32LE())
+        return { end: begin + end, isRead: false };
+    }
+    offset += part.length;
+    before = bytes.subarray(-XZ_FOOTER_BYTES + 1);
+  }
+  return { problem: "its xz stream breaks off", isRead: false };
+}
+
+/** Checks whether the file ends with the stream's end. If not, something has to follow the stream; otherwise it breaks off. */
+async function findBzip2End(tree: BootTree, file: TreeFile, from: number): Promise<Compressed> {
   const tail = await tree.bytes(file, Math.max(from, file.size - TAIL_BYTES), TAIL_BYTES);
-  const isWhole = format === "xz" ? /YZ\0*$/.test(tail.toString("latin1")) : hasBzip2End(tail);
-  if (isWhole) return { end: file.size, isRead: false };
+  if (hasBzip2End(tail)) return { end: file.size, isRead: false };
+  if (tail.subarray(-BOOT_CONFIG_END.length).equals(BOOT_CONFIG_END)) return { isRead: false };
   const end = await findNext(tree, file, from + MAGIC_BYTES);
   return end === undefined
-    ? { problem: `its ${format} stream breaks off`, isRead: false }
+    ? { problem: "its bzip2 stream breaks off", isRead: false }
     : { end, isRead: false };
 }
 

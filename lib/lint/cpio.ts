@@ -7,7 +7,7 @@ const HEADER_BYTES = 110;
 const MAGIC_BYTES = 6;
 const MAX_NAME_BYTES = 4096;
 const NOTHING = Buffer.alloc(0);
-const MODULES = /^(?:\.?\/)?(?:usr\/)?lib\/modules\/([\w.+~-]{1,100})\//;
+const MODULES = /^(?:\.?\/)?(?:usr\/)?lib\/modules\/(\d[\w.+~-]{0,99})\//;
 /** No initrd has modules for more kernels. */
 const MAX_VERSIONS = 100;
 

@@ -47,13 +47,19 @@ export async function lintGrubImages(
     if (found) continue;
     const [first = OWN] = directories;
     const place = first === OWN ? `/${parentPath(path)}` : first;
+    const near = bases
+      .map((base) => tree.near(`${base}/${place}/${CONFIG_NAME}`))
+      .find((one) => one !== undefined);
     findings.push({
       kind: "missing-config",
       file: path,
       line: undefined,
       problem: `is a GRUB that looks for ${place.replace(/\/$/, "")}/${CONFIG_NAME}, which is not there`,
       outcome: 'GRUB has no menu, and stops at a "grub>" prompt',
-      advice: "Publish the configuration there, as seen from the directory that the TFTP server serves",
+      advice:
+        near === undefined
+          ? "Publish the configuration there, as seen from the directory that the TFTP server serves"
+          : `There is ${near}: TFTP servers tell upper case from lower case`,
     });
   }
   return findings;
@@ -61,7 +67,7 @@ export async function lintGrubImages(
 
 function isConfigured(tree: BootTree): boolean {
   return tree.tree.nodes.some(({ entry: { path } }) =>
-    /^(grub\.cfg(-.*)?|pxelinux\.cfg|(sys|iso|ext)linux\.(cfg|conf)|.*\.ipxe)$/s.test(baseName(path)),
+    /^(grub\.cfg(-.*)?|pxelinux\.cfg|(sys|iso|ext)linux\.(cfg|conf)|.*\.ipxe)$/is.test(baseName(path)),
   );
 }
 

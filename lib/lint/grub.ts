@@ -4,12 +4,12 @@ import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import { type Finding, MAX_FINDINGS } from "./finding.ts";
 import { commandsOf } from "./grub-script.ts";
-import { ancestorsOf, type Configured, missingFile, resolve } from "./references.ts";
+import { ancestorsOf, type Configured, missingFile, REPLACED, resolve } from "./references.ts";
 
-const LOADERS = /^(linux|linux16|linuxefi|multiboot|multiboot2|chainloader)$/;
+const LOADERS = /^(linux|linux16|linuxefi|multiboot|multiboot2|xen_hypervisor|chainloader)$/;
 const INITRDS = /^(initrd|initrd16|initrdefi)$/;
 const CONFIGS = /^(source|\.|configfile|normal)$/;
-const OTHERS = /^(devicetree|module|module2)$/;
+const OTHERS = /^(devicetree|module|module2|xen_module|k(free|open|net)bsd(_\w+)?)$/;
 /** The directories of GRUB's modules. A configuration there is for GRUB's own use. */
 const PLATFORM =
   /(^|\/)(x86_64|i386|arm64|arm|ia64|riscv64|loongarch64)-(efi|pc|coreboot|emu|qemu|xen|ieee1275)\//;
@@ -21,12 +21,22 @@ const MAX_NAME = 4096;
 const NOT_FOUND = 'GRUB says "file not found", and waits at its menu';
 /** Devices that mean the server that GRUB came from. */
 const HERE = /^\(?((tftp|pxe|net)|http\)?$)/;
+/** Variables that name that server; a configuration may change them. */
+const SERVER = /^(net|pxe)_default_server$/;
+/** Names with such a device are on the server that GRUB came from, as long as its root is. */
+const FROM_ROOT =
+  /^\((\$root|\$\{root\}|tftp,\$(net|pxe)_default_server|tftp,\$\{(net|pxe)_default_server\})\)/;
+/** A name without a device or a slash: over TFTP it counts from the server's directory. */
+const RELATIVE = /^[\w.][\w./~@=,-]*$/;
+const VARIABLE = /\$(?:\{(\w+)\}|(\w+))/g;
+const CONFIG_NAME = /^grub\.cfg(?:-(.*))?$/;
 
 /** @param configured receives what they boot */
 export async function lintGrub(tree: BootTree, configured: Configured): Promise<Finding[]> {
   const findings: Finding[] = [];
   const seen = new Set<string>();
   const pending = [...tree.files()].filter(({ path }) => isGrubConfig(path));
+  for (const { path } of pending) findings.push(...nameProblems(path));
   const prefixes = [...new Set(pending.map(({ path }) => `/${parentPath(path)}`))].slice(0, MAX_PREFIXES);
   for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
     if (seen.has(file.path) || findings.length > MAX_FINDINGS) continue;
@@ -39,7 +49,29 @@ export async function lintGrub(tree: BootTree, configured: Configured): Promise<
 
 /** Whether GRUB starts with this configuration, for all machines or for some. */
 export function isGrubConfig(path: string): boolean {
-  return /^grub\.cfg(-.*)?$/.test(baseName(path)) && !PLATFORM.test(path);
+  const [name, machine = ""] = CONFIG_NAME.exec(baseName(path)) ?? [];
+  return name !== undefined && !REPLACED.test(machine) && !PLATFORM.test(path);
+}
+
+/** GRUB asks for 01-MAC in lower case, and for an address and its prefixes in upper case (GRUB's manual, "Network"). */
+function nameProblems(path: string): Finding[] {
+  const [, machine = ""] = CONFIG_NAME.exec(baseName(path)) ?? [];
+  const mac = /^(?:01-)?([0-9a-f]{2}(?:[-:][0-9a-f]{2}){5})$/i.exec(machine)?.[1];
+  const isAddress = /^[0-9a-f]{8}$/i.test(machine);
+  const lower = mac?.toLowerCase().replaceAll(":", "-");
+  const right = mac === undefined ? machine.toUpperCase() : `01-${lower}`;
+  const isRight = mac === undefined ? !isAddress || machine === right : mac === mac.toLowerCase();
+  if (isRight) return [];
+  return [
+    {
+      kind: "config-name",
+      file: path,
+      line: undefined,
+      problem: "no machine asks for this name",
+      outcome: "The machine that it is meant for reads another configuration, or none",
+      advice: `GRUB asks for grub.cfg-${right}`,
+    },
+  ];
 }
 
 interface Context {
@@ -90,6 +122,7 @@ class GrubConfig {
     const counts = Map.groupBy(assignments, ({ name }) => name);
     // A menu entry runs after everything has been read, so a variable that is assigned more than once has an unknown value.
     for (const [name, all] of counts) if (all.length > 1) this.#variables.set(name, undefined);
+    for (const { words } of commands) for (const name of foundBy(words)) this.#variables.set(name, undefined);
     for (const { line, words, opens } of commands) {
       if (this.#findings.length > MAX_FINDINGS) break;
       await this.#command(line, words);
@@ -105,7 +138,8 @@ class GrubConfig {
     const assignment = assignmentIn(words);
     if (assignment !== undefined) this.#assign(assignment);
     else if (command === "}") this.#close();
-    else if (command === "search") this.#isElsewhere = true;
+    else if (/^search\b/.test(command) || foundBy(words).some((one) => one === "root" || SERVER.test(one)))
+      this.#isElsewhere = true;
     else if (/^(if|while|until|for)$/.test(command)) this.#conditions += 1;
     else if (/^(elif|else)$/.test(command)) this.#kernel = undefined;
     else if (/^(fi|done)$/.test(command)) {
@@ -123,8 +157,11 @@ class GrubConfig {
 
   #assign({ name, value }: Assignment): void {
     const isKnown = this.#conditions === 0 && !this.#variables.has(name);
-    this.#variables.set(name, isKnown ? value : undefined);
-    if (name === "root") this.#isElsewhere = !HERE.test(value);
+    this.#variables.set(name, isKnown ? this.#expanded(value) : undefined);
+    if (SERVER.test(name)) this.#isElsewhere = true;
+    if (name !== "root") return;
+    // Another branch of a condition may have set it elsewhere.
+    this.#isElsewhere = !HERE.test(value) || (this.#conditions > 0 && this.#isElsewhere);
   }
 
   #open(command: string): void {
@@ -138,7 +175,8 @@ class GrubConfig {
   #close(): void {
     const block = this.#blocks.pop();
     if (block === undefined) return;
-    this.#isElsewhere = block.wasElsewhere;
+    // A function may be called anywhere below.
+    this.#isElsewhere = block.wasElsewhere || (block.isFunction && this.#isElsewhere);
     this.#kernel = undefined;
     if (block.isFunction) this.#conditions = Math.max(0, this.#conditions - 1);
   }
@@ -181,22 +219,45 @@ class GrubConfig {
 
   /** A path in the tree; undefined where it is on another device, or depends on unknown values. */
   #pathOf(word: string, prefix: string): string | undefined {
-    const known = word.replaceAll(/\$(?:\{(\w+)\}|(\w+))/g, (all, a, b) => {
-      const name: string = a ?? b;
-      if (this.#variables.has(name)) return this.#variables.get(name) ?? all;
-      return name === "prefix" ? prefix : all;
-    });
+    const known = this.#expanded(word, prefix)?.replace(FROM_ROOT, "");
     // A pattern would match names at run time.
-    if (/[$*?]/.test(known) || known.length > MAX_NAME) return undefined;
+    if (known === undefined || /[$*?]/.test(known)) return undefined;
     const device = /^\(([^)]*)\)/.exec(known);
-    if (device === null) return known.startsWith("/") ? known : undefined;
+    if (device === null) return known.startsWith("/") || RELATIVE.test(known) ? known : undefined;
     return /^(tftp|pxe)(,|$)/.test(device[1]!) ? known.slice(device[0].length) : undefined;
+  }
+
+  /** With the values of variables, where they are known; undefined if it is longer than any name. */
+  #expanded(word: string, prefix?: string): string | undefined {
+    let length = word.length;
+    const known = word.replaceAll(VARIABLE, (all, a, b) => {
+      const name: string = a ?? b;
+      // Its value would be a device in parentheses or not.
+      if (name === "root" || length > MAX_NAME) return all;
+      const found = this.#variables.get(name) ?? all;
+      length += found.length;
+      return found;
+    });
+    if (length > MAX_NAME) return undefined;
+    return prefix === undefined || this.#variables.has("prefix")
+      ? known
+      : known.replaceAll(/\$(?:\{prefix\}|prefix\b)/g, () => prefix);
   }
 }
 
 interface Assignment {
   readonly name: string;
   readonly value: string;
+}
+
+/** The variables in which a command puts what it finds: search, regexp, probe and the like, read, and for. */
+function foundBy(words: readonly string[]): string[] {
+  const [command, first = ""] = words;
+  if (command === "read" || command === "for") return [first];
+  return words.flatMap((word, index) => {
+    const value = /^(-s|--set)$/.test(word) ? words[index + 1] : /^--set=(.*)$/.exec(word)?.[1];
+    return value === undefined ? [] : [value.replace(/^\d+:/, "")];
+  });
 }
 
 function assignmentIn(words: readonly string[]): Assignment | undefined {

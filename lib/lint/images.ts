@@ -4,16 +4,27 @@ import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import { type EfiProgram, readEfiProgram } from "./efi-program.ts";
 import type { Finding } from "./finding.ts";
+import { isGrubConfig } from "./grub.ts";
 import { lintGrubImages } from "./grub-image.ts";
 import { type Initrd, readInitrd } from "./initrd.ts";
 import { type KernelImage, readKernelImage } from "./kernel-image.ts";
-import type { Configured } from "./references.ts";
+import { leastBytes } from "./lengths.ts";
+import { type Configured, placesOf } from "./references.ts";
 
-const INITRD_NAME = /^(initrd|initramfs|initrd\.img)([-.].*)?$/i;
-const KERNEL_NAME = /^(vmlinuz|bzImage|linux)([-.].*)?$/;
+const INITRD_NAME = /^(initrd|initramfs|initrd\.img|uInitrd)([-.].*)?$/i;
+const KERNEL_NAME = /^(vmlinu[xz]|(bz|z|u)?Image|linux)([-.].*)?$/;
 const LOADER_NAME = /\.(efi|c32|k{0,2}pxe|lkrn)$|(linux|boot|grub|pxe|core)[^./]*\.0$/i;
 /** Files that describe a kernel or an initrd rather than being one. */
 const TEXT_NAME = /\.(cfg|conf|txt|md|html?|json|ya?ml|list|ipxe|md5|sha\d+|\w*sums?|sig|asc)$/i;
+/** Enough to see what a file is. */
+const HEAD_BYTES = 4096;
+/** What servers and Git LFS leave in place of a file. */
+const INSTEAD: readonly (readonly [RegExp, string])[] = [
+  [/^\s*<(!doctype html|html|head)\b/i, "a web page, not an image"],
+  [/^version https:\/\/git-lfs\.github\.com\/spec\//, "a pointer of Git LFS, not an image"],
+];
+/** EFI programs, and those of Apple's firmware and of UEFI's own volumes. */
+const EFI_BEGINNING = /^(MZ|VZ|\xb9\xfa)/;
 /** The machine that a name promises to firmware (UEFI specification, 3.5.1.1). */
 const EFI_NAME = /(?:(x64|ia32|aa64|riscv64|loongarch64)|(?<=boot|grub|shim|mm|fb|net)(arm))\.efi$/i;
 
@@ -41,9 +52,22 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
       });
       continue;
     }
+    const head = await tree.bytes(file, 0, HEAD_BYTES);
+    const instead = insteadOf(file, head);
+    if (instead !== undefined) {
+      add(file, {
+        kind: "broken-image",
+        problem: `is ${instead}`,
+        outcome: "The machine refuses it, or stops while it starts",
+        advice: "Fetch the file itself, and publish it again",
+      });
+      continue;
+    }
     if (isInitrd) {
       const initrd = await readInitrd(tree, file);
       initrds.set(file.path, initrd);
+      const promised = leastBytes(head);
+      if (promised > file.size) add(file, tooShort(file, promised));
       if (initrd.problem !== undefined) {
         add(file, {
           kind: "broken-image",
@@ -66,15 +90,8 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
         advice: "Publish the file again, whole",
       });
     }
-    const promised = Math.max(kernel?.bytes ?? 0, program?.bytes ?? 0);
-    if (promised > file.size) {
-      add(file, {
-        kind: "broken-image",
-        problem: `has ${file.size} bytes; its header says that it has ${promised}`,
-        outcome: "The machine refuses it, or stops while it starts",
-        advice: "Publish the file again, whole",
-      });
-    }
+    const promised = Math.max(kernel?.bytes ?? 0, program?.bytes ?? 0, leastBytes(head));
+    if (promised > file.size) add(file, tooShort(file, promised));
     const [, wide, arm] = EFI_NAME.exec(name) ?? [];
     const expected = (wide ?? arm)?.toLowerCase();
     if (program !== undefined && expected !== undefined && program.machine !== expected) {
@@ -90,8 +107,26 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
     ...findings,
     ...foreignModules(configured, kernels, initrds),
     ...unsigned(tree, programs),
+    ...(await withoutGrub(tree, programs)),
     ...(await lintGrubImages(tree, programs)),
   ];
+}
+
+function tooShort({ size }: TreeFile, promised: number): Omit<Finding, "file" | "line"> {
+  return {
+    kind: "broken-image",
+    problem: `has ${size} bytes; its header says that it has ${promised}`,
+    outcome: "The machine refuses it, or stops while it starts",
+    advice: "Publish the file again, whole",
+  };
+}
+
+/** What the file is instead of an image; undefined if it may be one. */
+function insteadOf({ path }: TreeFile, head: Buffer): string | undefined {
+  const text = head.toString("latin1");
+  const [, found] = INSTEAD.find(([form]) => form.test(text)) ?? [];
+  const isNoProgram = /\.efi$/i.test(path) && !EFI_BEGINNING.test(text);
+  return found ?? (isNoProgram ? "not an EFI program" : undefined);
 }
 
 function foreignModules(
@@ -125,6 +160,37 @@ function foreignModules(
 function listed(names: readonly string[]): string {
   const first = names.slice(0, 3).join(", ");
   return names.length > 3 ? `${first} and ${names.length - 3} more` : first;
+}
+
+/** The name of what shim starts, as it is in shim (its DEFAULT_LOADER), between bytes that are zero. */
+const NEXT = /\\\0((?:g\0r\0u\0b\0)(?:[\w-]\0){0,20}\.\0e\0f\0i\0)/i;
+const MAX_SHIM_BYTES = 8 * 1024 * 1024;
+
+/** Finds shims without the GRUB that they start, in trees in which a GRUB is configured. */
+async function withoutGrub(tree: BootTree, programs: ReadonlyMap<string, EfiProgram>): Promise<Finding[]> {
+  const shims = [...programs].filter(([, { isShim }]) => isShim);
+  if (shims.length === 0 || !tree.files().some(({ path }) => isGrubConfig(path))) return [];
+  const findings: Finding[] = [];
+  const places = placesOf(tree);
+  for (const [path] of shims) {
+    const bytes = await tree.bytes(tree.file(path)!, 0, MAX_SHIM_BYTES);
+    const next = NEXT.exec(bytes.toString("latin1"))?.[1]?.replaceAll("\0", "");
+    const directories = places.get(path) ?? [];
+    if (next === undefined || directories.some((one) => tree.file(`${one}/${next}`) !== undefined)) continue;
+    const near = directories.map((one) => tree.near(`${one}/${next}`)).find((one) => one !== undefined);
+    findings.push({
+      kind: "missing-module",
+      file: path,
+      line: undefined,
+      problem: `is shim, which starts ${next} beside it, which is not there`,
+      outcome: 'shim says "Unable to fetch TFTP image", and the firmware goes on to the next device',
+      advice:
+        near === undefined
+          ? `Publish ${next} of the same distribution beside it`
+          : `There is ${near}: TFTP servers tell upper case from lower case`,
+    });
+  }
+  return findings;
 }
 
 /** shim starts the program beside it, and only if its signature is known. */

@@ -15,6 +15,10 @@ export interface Initrd {
 }
 
 const CPIO = /^07070[12]/;
+/** Archives as cpio makes them without --format=newc: in octal digits, or in binary numbers of either order (cpio(5)). */
+const OLD_CPIO = /^(070707|\x71\xc7|\xc7\x71)/;
+const OLD_CPIO_PROBLEM =
+  "it is a cpio archive of a format that Linux does not read: make it with cpio --format=newc";
 /** The limit of archives in an initrd. No real one has more. */
 const MAX_ARCHIVES = 100;
 
@@ -25,7 +29,9 @@ export async function readInitrd(tree: BootTree, file: TreeFile): Promise<Initrd
   for (let count = 0; count < MAX_ARCHIVES; count++) {
     const at = await nextArchive(tree, file, offset);
     if (at === undefined) return isAllRead ? { moduleVersions } : {};
-    if (CPIO.test((await tree.bytes(file, at, 6)).toString("latin1"))) {
+    const magic = (await tree.bytes(file, at, 6)).toString("latin1");
+    if (OLD_CPIO.test(magic)) return { problem: OLD_CPIO_PROBLEM };
+    if (CPIO.test(magic)) {
       const archive = new CpioReader(moduleVersions);
       const end = await readPlain(tree, file, at, archive);
       if (end === undefined) return { problem: archive.problem };
@@ -53,6 +59,8 @@ class Archives {
   readonly #moduleVersions: Set<string>;
   #archive: CpioReader | undefined;
   #isOther = false;
+  /** Whether the first archive is of a format that Linux does not read. */
+  #isOld = false;
 
   constructor(moduleVersions: Set<string>) {
     this.#moduleVersions = moduleVersions;
@@ -65,6 +73,7 @@ class Archives {
         const begin = firstByte(rest);
         if (begin < 0) return;
         rest = rest.subarray(begin);
+        this.#isOld = this.#archive === undefined && OLD_CPIO.test(rest.toString("latin1", 0, 6));
         this.#archive = new CpioReader(this.#moduleVersions);
       }
       rest = this.#archive.write(rest);
@@ -80,6 +89,7 @@ class Archives {
   /** Read this at the end of the input. */
   get problem(): string | undefined {
     this.#archive?.end();
+    if (this.#isOld) return OLD_CPIO_PROBLEM;
     return this.areAllRead ? this.#archive?.problem : undefined;
   }
 }

@@ -15,14 +15,19 @@ export interface KernelImage {
 const BOOT_FLAG = 0x1fe;
 const MAGIC = 0x202;
 const SECTOR = 512;
+const PROTOCOL = 0x206;
+/** Before this version of the boot protocol, the length has only 16 bits, too few for most kernels. */
+const LONG_LENGTH = 0x204;
 /** The header and the version string are in the first sectors. */
 const HEAD_BYTES = 64 * 1024;
 /**
- * Where arm64 and RISC-V have their magic numbers (the kernel's Documentation/arch/arm64/booting.rst,
- * riscv/boot-image-header.rst).
+ * Where arm64, RISC-V and LoongArch have their magic numbers (the kernel's Documentation/arch/arm64/booting.rst,
+ * riscv/boot-image-header.rst, loongarch/booting.rst).
  */
 const IMAGE_MAGIC = 0x38;
-const IMAGE_MAGICS = ["ARM\x64", "RSC\x05"];
+const IMAGE_MAGICS = ["ARM\x64", "RSC\x05", "\xcd\x23\x82\x81"];
+/** The kernels of POWER and MIPS are ELF files. */
+const ELF = "\x7fELF";
 /** The first words that a kernel prints (init/version.c). */
 const BANNER = "Linux version ";
 /** The length of the banner, including the version. */
@@ -36,16 +41,17 @@ export async function readKernelImage(tree: BootTree, file: TreeFile): Promise<K
 
 /** Documentation/arch/x86/boot.rst. */
 function bzImage(head: Buffer): KernelImage | undefined {
-  if (head.length < MAGIC + 4 || head.readUInt16LE(BOOT_FLAG) !== 0xaa55) return undefined;
+  if (head.length < 0x210 || head.readUInt16LE(BOOT_FLAG) !== 0xaa55) return undefined;
   if (head.toString("latin1", MAGIC, MAGIC + 4) !== "HdrS") return undefined;
   const setupSectors = head[0x1f1]! || 4;
+  const protocol = head.readUInt16LE(PROTOCOL);
   const paragraphs = head.readUInt32LE(0x1f4);
   const at = head.readUInt16LE(0x20e) + SECTOR;
   const end = head.indexOf(0, at);
   const text = at > SECTOR && end > at ? head.toString("latin1", at, end) : "";
   return {
     // The last paragraph may be incomplete.
-    bytes: (setupSectors + 1) * SECTOR + paragraphs * 16 - 15,
+    bytes: protocol < LONG_LENGTH ? 0 : (setupSectors + 1) * SECTOR + paragraphs * 16 - 15,
     // Other programs with this header describe themselves in other ways.
     version: /^\d+\.\d+\S*/.exec(text)?.[0],
   };
@@ -70,7 +76,9 @@ async function compressedImage(
 }
 
 async function plainImage(tree: BootTree, file: TreeFile, head: Buffer): Promise<KernelImage | undefined> {
-  if (!IMAGE_MAGICS.includes(head.toString("latin1", IMAGE_MAGIC, IMAGE_MAGIC + 4))) return undefined;
+  const isElf = head.toString("latin1", 0, 4) === ELF;
+  if (!isElf && !IMAGE_MAGICS.includes(head.toString("latin1", IMAGE_MAGIC, IMAGE_MAGIC + 4)))
+    return undefined;
   const banner = new Banner();
   for await (const part of tree.stream(file, 0)) {
     banner.write(part);

@@ -26,7 +26,23 @@ export async function lint(tree: Tree, read: ReadFile): Promise<Finding[]> {
     ...(await lintIpxe(files, configured)),
     ...(await lintImages(files, configured)),
   ];
+  findings.push(...wronglyEncoded(files));
   return withoutRepeats(findings.sort(byPlace));
+}
+
+/** As editors of Windows save text. */
+function wronglyEncoded({ encodings }: BootTree): Finding[] {
+  return [...encodings].map(([file, encoding]) => ({
+    kind: "broken-image",
+    file,
+    line: 1,
+    problem: encoding === "UTF-16" ? "is text in UTF-16" : "begins with a byte order mark",
+    outcome:
+      encoding === "UTF-16"
+        ? "Boot loaders understand nothing in it"
+        : "Boot loaders do not understand its first line",
+    advice: "Save it in UTF-8 without a byte order mark",
+  }));
 }
 
 function byPlace(a: Finding, b: Finding): number {

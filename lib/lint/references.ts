@@ -65,6 +65,10 @@ export function resolve(tree: BootTree, name: string, bases: Iterable<string>): 
   return undefined;
 }
 
+/** Names that people, editors and package managers give to a file that another has replaced. */
+export const REPLACED =
+  /(^|[-._])(old|orig|bak|backup|saved?|disabled|rej|sw[op]|rpm\w+|dpkg-\w+|ucf-\w+)$|~$|^#.*#$/i;
+
 /** The advice about a name that does not exist. */
 export function adviceFor(tree: BootTree, name: string, bases: Iterable<string>): string {
   for (const base of bases) {

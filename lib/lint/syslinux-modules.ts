@@ -44,7 +44,8 @@ interface Module {
   readonly libraries: readonly string[];
 }
 
-export async function lintModules(tree: BootTree): Promise<Finding[]> {
+/** Also returns whether there are loaders, all of version 5 or later. */
+export async function lintModules(tree: BootTree): Promise<{ findings: Finding[]; areNew: boolean }> {
   const findings: Finding[] = [];
   const places = placesOf(tree);
   const names: ReadonlySet<string> = new Set([...tree.files()].map(({ path }) => baseName(path)));
@@ -81,7 +82,7 @@ export async function lintModules(tree: BootTree): Promise<Finding[]> {
       : foreignModule(module, beside.get(parentPath(file.path)));
     add(file, foreign ?? missingLibrary(module, names));
   }
-  return findings;
+  return { findings, areNew: loaders.length > 0 && loaders.every(({ core }) => core !== undefined) };
 }
 
 type Problem = Pick<Finding, "kind" | "problem" | "outcome" | "advice">;

@@ -9,10 +9,10 @@ export const BUILT_IN: readonly Template[] = [
 DEFAULT boot
 LABEL boot
   LINUX {{ kernel | one_line }}
-{%- if initrd %}
+{%- if initrd != blank %}
   INITRD {% for file in initrd %}{% unless forloop.first %},{% endunless %}{{ file | one_line }}{% endfor %}
 {%- endif %}
-{%- if args %}
+{%- if args != blank %}
   APPEND {{ args | one_line }}
 {%- endif %}
 `,
@@ -24,7 +24,7 @@ LABEL boot
 set timeout=0
 menuentry "{{ name }}" {
   linux /{{ kernel | one_line }} {{ args | default: "" | one_line | grub }}
-{%- if initrd %}
+{%- if initrd != blank %}
   initrd{% for file in initrd %} /{{ file | one_line }}{% endfor %}
 {%- endif %}
 }
@@ -35,8 +35,8 @@ menuentry "{{ name }}" {
     path: "ipxe/{{ mac_dashes }}.ipxe",
     text: `#!ipxe
 # {{ name }}
-kernel ../{{ kernel | one_line }}{% if initrd %}{% for file in initrd %} initrd={{ file | split: "/" | last | one_line }}{% endfor %}{% endif %} {{ args | default: "" | one_line }}
-{%- if initrd %}{% for file in initrd %}
+kernel ../{{ kernel | one_line }}{% if initrd != blank %}{% for file in initrd %} initrd={{ file | split: "/" | last | one_line }}{% endfor %}{% endif %} {{ args | default: "" | one_line }}
+{%- if initrd != blank %}{% for file in initrd %}
 initrd ../{{ file | one_line }}
 {%- endfor %}{% endif %}
 boot

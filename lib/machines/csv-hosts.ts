@@ -14,6 +14,15 @@ interface Row {
   readonly info: { readonly lines: number };
 }
 
+/** In place of the parser's words, some of which quote the value: it could be a password. */
+const QUOTES =
+  'a quote is in the middle of a value: put all of the value in quotes, and double those in it, as in "a ""b"" c"';
+const PROBLEMS: Readonly<Record<string, string>> = {
+  CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: "the line has more or fewer values than the first line has columns",
+  INVALID_OPENING_QUOTE: QUOTES,
+  CSV_INVALID_CLOSING_QUOTE: QUOTES,
+};
+
 /** @param problems receives errors; if there are any, do not use the result */
 export function csvHosts(text: string, problems: FileProblems): Hosts {
   const none = { defaults: new Map(), groups: undefined, machines: [] };
@@ -44,16 +53,15 @@ function rowsOf(text: string, problems: FileProblems): Row[] | undefined {
       comment: "#",
       comment_no_infix: true,
       info: true,
+      // Detected, it would be the first line's, although files are written on several systems.
+      record_delimiter: ["\r\n", "\n", "\r"],
       skip_empty_lines: true,
+      skip_records_with_empty_values: true,
       trim: true,
     }) as unknown as Row[];
   } catch (error) {
     const { code, lines } = error as CsvError & { readonly lines?: number };
-    const isUneven = code === "CSV_RECORD_INCONSISTENT_FIELDS_LENGTH";
-    problems.add(
-      lines,
-      isUneven ? "the line has more or fewer values than the first line has columns" : messageOf(error),
-    );
+    problems.add(lines, PROBLEMS[code] ?? messageOf(error));
     return undefined;
   }
 }

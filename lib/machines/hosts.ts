@@ -1,4 +1,5 @@
 /** Checks a list of machines: each gets its MAC, its name, and all variables that apply to it. */
+import { parseMac } from "../ledger/line.ts";
 import type { FileProblems } from "./file-problems.ts";
 import type { Value, Variables } from "./values.ts";
 
@@ -71,28 +72,17 @@ export function machinesIn({ defaults, groups, machines }: Hosts, problems: File
   return found.sort((a, b) => (a.mac < b.mac ? -1 : 1));
 }
 
-/**
- * Six bytes, as firmware, switches and operating systems write them: with a separator between bytes, pairs or triples of bytes,
- * or without one.
- */
-const MACS =
-  /^(?:[\da-f]{12}|[\da-f]{2}(?:(?::[\da-f]{2}){5}|(?:-[\da-f]{2}){5}|(?:\.[\da-f]{2}){5})|[\da-f]{4}(?:[.:-][\da-f]{4}){2}|[\da-f]{6}[-:][\da-f]{6})$/i;
-
 function macIn(written: string | undefined, line: number, problems: FileProblems): string | undefined {
   if (written === undefined) {
     problems.add(line, "the machine has no mac: give the address of the network card that it boots from");
     return undefined;
   }
-  if (!MACS.test(written)) {
+  const mac = parseMac(written);
+  if (mac === undefined) {
     problems.add(line, `${JSON.stringify(written)} is not a MAC address: write it as 52:54:00:69:63:66`);
     return undefined;
   }
-  const bytes = written
-    .toLowerCase()
-    .replaceAll(/[^\da-f]/g, "")
-    .match(/../g)!;
-  const mac = bytes.join(":");
-  if (Number.parseInt(bytes[0]!, 16) % 2 === 1 || mac === "00:00:00:00:00:00") {
+  if (Number.parseInt(mac, 16) % 2 === 1 || mac === "00:00:00:00:00:00") {
     problems.add(line, `no network card has the MAC ${mac}: its first byte is odd, or all of it is zero`);
     return undefined;
   }

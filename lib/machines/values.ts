@@ -22,6 +22,8 @@ export function nameProblem(name: string): string | undefined {
   if (OWN_NAMES.has(name))
     return `every machine has a ${name} of its own, so no variable can be called that: choose another name`;
   if (NAME.test(name)) return undefined;
+  if (name === "<<")
+    return '"<<" is not a name for a variable, and YAML 1.2 merges nothing: put what machines share into a group';
   return `${JSON.stringify(name)} is not a name for a variable: use letters, digits, _ and -, with no digit or - first`;
 }
 

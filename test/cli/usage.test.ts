@@ -191,6 +191,7 @@ t.test("wrong usage exits with code 2, prints the reason on stderr and nothing o
     [["example", "dnsmasq", "--site", "cache.example"], /Use an IPv4 address/],
     [["boots", "--mac", "52:54"], /Use a MAC such as/],
     [["boots", "--since", "noon"], /Use a time such as/],
+    [["boots", "--since", "2026"], /Use a time such as/],
     [["boots", "--check", "--stale"], /cannot be used with/],
     [["explain"], /missing required argument 'mac'/],
     [["trust", "reset"], /missing required argument 'canister'/],

@@ -41,9 +41,12 @@ t.test("nginx's line for a file is parsed", async (t) => {
 t.test("the file, release and channel come from the URI", async (t) => {
   t.match(origin("/boot/linux"), { path: "boot/linux", release: undefined });
   t.match(origin("/"), { path: "index.html" });
+  t.match(origin("/gr\\xC3\\xBCn/\\x22"), { path: 'grün/"' }, "escaped by nginx");
+  t.match(origin("/a\\x41", { header: HEADER }), { path: "a\\x41" }, "by icfs, which does not");
   t.match(origin("/@stable/linux"), { path: "linux", channel: "stable" });
   t.match(origin("/@stable/linux", { header: HEADER, release: "3" }), { path: "@stable/linux", release: 3 });
   t.match(origin("/linux", { canister: `${CANISTER}@stable` }), { path: "linux", channel: "stable" });
+  t.match(origin("/linux", { etag: `\\"${SHA256}\\"` }), { sha256: SHA256 }, "with escape=json");
   t.match(origin("/linux", { etag: "-" }), { sha256: undefined });
   t.match(origin("/linux", { etag: "\\x22abc\\x22" }), { sha256: undefined });
   for (const uri of [
@@ -56,6 +59,16 @@ t.test("the file, release and channel come from the URI", async (t) => {
     "http://x/linux",
   ])
     t.equal(origin(uri), "other", uri);
+});
+
+t.test("MACs and addresses in every form", async (t) => {
+  const sent = (fields: Fields) => {
+    const parsed = parseHttpLine(line(fields));
+    return parsed.kind === "whole" ? parsed.transfer : undefined;
+  };
+  for (const mac of ["525400696366", "52%3A54%3A00%3A69%3A63%3A66", "5254.0069.6366"])
+    t.match(sent({ uri: `/linux?mac=${mac}` }), { mac: "52:54:00:69:63:66" }, mac);
+  t.match(sent({ address: "::ffff:192.168.7.2" }), { address: "192.168.7.2" });
 });
 
 t.test("partial answers, and answers without a file, are not whole transfers", async (t) => {

@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import t, { type Test } from "tap";
 import { type Boot, bootsOf, GAP_MS, inOrderOfTime, MOST_TRANSFERS } from "../../lib/ledger/boots.ts";
 import { type Entry, openLedger, readLedger } from "../../lib/ledger/ledger.ts";
-import { parseLine, parseMac, type Transfer } from "../../lib/ledger/line.ts";
+import { parseLine, parseMac, plainAddress, type Transfer } from "../../lib/ledger/line.ts";
 import { exactly } from "../support/exactly.ts";
 import { run, temporaryDirectory } from "../support/icfs.ts";
 import { at, body, CANISTER, chained, type Fields, HEADER, MAC, ORIGIN, sha256 } from "./lines.ts";
@@ -71,6 +71,7 @@ t.test("a line is parsed", async (t) => {
     sha256: undefined,
   });
   t.equal(parseLine(`${body({ file: "/srv/%ff" })} -`).transfer.file, "/srv/%ff", "a name that is not UTF-8");
+  t.equal(parseLine(`${body({ file: "%2f%73%72%76%2f%20%25%ff" })} -`).transfer.file, "/srv/ %25%ff");
 });
 
 t.test("hostile lines are refused", async (t) => {
@@ -100,6 +101,15 @@ t.test("hostile lines are refused", async (t) => {
   for (const line of lines) t.throws(() => parseLine(line), { name: "FormatError" }, line.slice(0, 200));
   t.equal(parseMac("52-54-00-69-63-6A"), "52:54:00:69:63:6a");
   t.equal(parseMac("52:54:00:69:63"), undefined);
+  t.equal(parseMac("5254.0069.636A"), "52:54:00:69:63:6a");
+  t.equal(parseMac("52540069636a"), "52:54:00:69:63:6a");
+  for (const [form, plain] of [
+    ["FD69:0::02", "fd69::2"],
+    ["::ffff:192.168.7.2", "192.168.7.2"],
+    ["192.168.7.2", "192.168.7.2"],
+    ["fe80::1%eth0", "fe80::1%eth0"],
+  ] as const)
+    t.equal(plainAddress(form), plain);
 });
 
 t.test("the chain shows changed, missing, added and exchanged lines", async (t) => {
@@ -162,6 +172,28 @@ t.test("rotated logs form one chain with the current log", async (t) => {
   });
 });
 
+t.test("rotated logs are found by their names, and copies beside them are ignored", async (t) => {
+  const lines = chained([0, 1, 2].map((i) => body({ time: at(i) })));
+  const [first, second, third] = lines as [string, string, string];
+  const copies = { "log.bak": first, "log.1.orig": first, "log-notes": "x", "log~": first };
+  for (const names of [
+    ["log.1", "log.10.gz"],
+    ["log-20261108", "log-20261101.gz"],
+    ["log-2026-11-08", "log-2026-11-01.gz"],
+    ["log.20261108", "log.20261101.gz"],
+  ] as const) {
+    // The newest is written first, as if it were the oldest.
+    const log = await logs({ ...copies, log: third, [names[0]]: second, [names[1]]: gzipSync(first) });
+    t.same(await problemsOf(log), [], names[0]);
+    t.equal((await entriesOf(join(dirname(log), ".", "log"))).length, 3);
+    t.same(await problemsOf(`${dirname(log)}/./log`), [], "by another name");
+  }
+  await t.rejects(openLedger(await logs({ log: first, "log.1.xz": "x" })), {
+    name: "UserError",
+    message: /log\.1\.xz is not packed by gzip/,
+  });
+});
+
 t.test("the script writes a valid chain, across a rotation too", async (t) => {
   const log = await logs({});
   const file = join(directory, "a file, é");
@@ -200,6 +232,12 @@ t.test("the script continues after a truncated line, and reports a missing getfa
   t.same(await run(PEN, args, { env }), { code: 0, stdout: "", stderr: "" });
   t.match(await problemsOf(log), exactly(/^2: it is not a line of the ledger/));
   t.equal((await entriesOf(log)).length, 3, "the line after the truncated one is intact");
+  await writeFile(log, "");
+  await writeFile(`${log}.1`, `${lines[0]}${lines[1]!.slice(0, 50)}`);
+  await writeFile(`${log}.bak`, "a copy\n");
+  for (let i = 0; i < 2; i++) t.match(await run(PEN, args, { env }), { code: 0 });
+  t.same(await problemsOf(log), ["2: it has no end"], "a truncated line was rotated");
+  t.equal((await entriesOf(log)).length, 4);
 
   const tools = join(dirname(log), "tools");
   const pen = join(dirname(log), "pen");

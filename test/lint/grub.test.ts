@@ -1,4 +1,6 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: GRUB has such words
 import t from "tap";
+import { exactly } from "../support/exactly.ts";
 import { cpio, grubImage, kernel, linted, places } from "../support/linted.ts";
 
 const files = { "debian/linux": kernel("6.1.0"), "debian/initrd.gz": cpio(["init"]) };
@@ -65,6 +67,21 @@ t.test("reasonable configurations", async (t) => {
     "a disk in a file": "loopback loop /x.iso\nlinux (loop)/casper/vmlinuz\ninitrd newc:init:/x",
     sectors: "chainloader +1\nchainloader (hd0,1)+1",
     quotes: 'menuentry "a \\"b\\" { linux /gone" \'it\'\\\'\'s\' { linux "/debian/linux" }',
+    "a disk's, as Debian has it":
+      "search.fs_uuid 0000 root hd0,gpt2\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/gone.cfg",
+    "a root from a device":
+      "regexp --set=1:root '(.*)' $cmdpath\nlinux /gone\nmenuentry a {\n probe -s root x\n linux /gone\n}",
+    "another server for all": "set net_default_server=192.0.2.1\nlinux (tftp)/gone",
+    "a server that the user names":
+      "menuentry a {\n read net_default_server\n linux (tftp,$net_default_server)/gone\n}",
+    "a variable that is found": "set base=/x\nregexp -s base '(.*)' $x\nlinux $base/linux",
+    "a variable of a loop": "set k=/gone\nfor k in /debian/linux; do\n echo\ndone\nlinux $k",
+    "a root in one case": "if x; then set root=hd0; else set root=tftp; fi\nmenuentry a {\n linux /gone\n}",
+    "a root that a function sets": "function f {\n set root=hd0\n}\nf\nlinux /gone",
+    "the server that GRUB came from":
+      "set root=(tftp,$net_default_server)\nlinux ($root)/debian/linux\nlinux (tftp,${net_default_server})/debian/linux",
+    "names without a slash": "linux debian/linux\ninitrd newc:init:x\nchainloader +1",
+    "a name out of others": "set a=/debian\nset b=$a/linux\nlinux $b\nlinux $a/$unknown",
     "a kernel for each case":
       "if x; then linux /debian/linux; else linux /debian/other; fi\ninitrd /debian/initrd.gz",
   };
@@ -80,6 +97,13 @@ t.test("reasonable configurations", async (t) => {
   }
   const found = {
     "on the server": "linux (tftp,192.0.2.1)/gone",
+    "on the server that GRUB came from": "linux (tftp,$net_default_server)/gone",
+    "on the root, which is the server": "set root=(tftp)\nlinux ${root}/debian/x\nlinux ($root)/gone",
+    "of a name out of others": "set a=/debian\nset b=$a/gone\nlinux $b",
+    "with a prefix out of another": "set a=$prefix/more\nconfigfile $a/gone.cfg",
+    "without a slash": "linux gone",
+    "of FreeBSD": "kfreebsd (tftp)/gone",
+    "of Xen on arm64": "xen_hypervisor gone",
     "after a function": "function f {\n true\n}\nlinux /gone",
     "after an entry with a root of its own": "menuentry a {\n set root=(hd0)\n linux /x\n}\nlinux /gone",
     "after an entry that ends on its line": "set a=/debian\nmenuentry a { echo $a; }\nlinux $a/gone",
@@ -91,6 +115,32 @@ t.test("reasonable configurations", async (t) => {
   }
   const long = `set a=${"x".repeat(9000)}\n${"linux $a$a$a\n".repeat(20_000)}${"menuentry x {\n".repeat(20_000)}`;
   t.same(await places({ "grub/grub.cfg": long }), [], "a hostile configuration has no findings");
+  const doubled = Array.from({ length: 60 }, (_, n) => `set a${n + 1}=$a${n}$a${n}`).join("\n");
+  t.same(
+    await places({ "grub/grub.cfg": `set a0=xx\n${doubled}\nlinux $a60` }),
+    [],
+    "variables that double have no findings",
+  );
+});
+
+t.test("the names of machines' configurations", async (t) => {
+  const right = ["01-52-54-00-ab-cd-ef", "52:54:00:ab:cd:ef", "0A000001", "0A00", "arm64"];
+  const named = (names: readonly string[], config: string) =>
+    linted(Object.fromEntries(names.map((name) => [`grub/grub.cfg-${name}`, config])));
+  t.same(await named(right, "# nothing"), []);
+  t.same(
+    await named(["old", "backup", "0A000001.bak", "0A000001~", "0A000001.rpmsave"], "linux /gone"),
+    [],
+    "replaced ones",
+  );
+  const found = await named(["01-52-54-00-AB-CD-EF", "0a00000b"], "# nothing");
+  t.match(
+    found,
+    exactly(
+      { kind: "config-name", advice: "GRUB asks for grub.cfg-01-52-54-00-ab-cd-ef" },
+      { kind: "config-name", advice: "GRUB asks for grub.cfg-0A00000B" },
+    ),
+  );
 });
 
 t.test("a GRUB image that does not find its configuration", async (t) => {
@@ -114,6 +164,8 @@ t.test("a GRUB image that does not find its configuration", async (t) => {
   );
   const [finding] = await linted({ "grubx64.efi": plain, "grub/grub.cfg": "" });
   t.match(finding?.problem, "looks for /boot/grub/grub.cfg");
+  const [near] = await linted({ "grubx64.efi": plain, "boot/GRUB/Grub.cfg": "" });
+  t.match(near?.advice, "There is boot/GRUB/Grub.cfg");
 
   // As in Debian's images: one for the network, and one for disks.
   const config = "normal (memdisk)/grub.cfg\n";

@@ -2,7 +2,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import t from "tap";
 import { readInitrd } from "../../lib/lint/initrd.ts";
 import { placesOf } from "../../lib/lint/references.ts";
-import { cpio, efiProgram, kernel, linted, places, treeOf } from "../support/linted.ts";
+import { cpio, efiProgram, elf, kernel, linted, places, treeOf } from "../support/linted.ts";
 
 const X64 = 0x8664;
 const config = { "pxelinux.cfg/default": "label a\n kernel linux\n append initrd=initrd" };
@@ -16,9 +16,16 @@ const BZIP2 = Buffer.from(
   "hex",
 );
 const LZ4 = Buffer.from("02214c180600000050696366730a", "hex");
+/** What `bootconfig -a` appends. */
+const BOOT_CONFIG = Buffer.from("kernel.a = b\n\0\0\0\x10\0\0\0\0\0\0\0#BOOTCONFIG\n");
 /** An archive with modules for another kernel. */
 const OTHER = cpio(["lib/modules/5.10.0/modules.dep"]);
 const ARCHIVE = cpio(["init", "usr/lib/modules/6.1.0-50-amd64/modules.dep"]);
+
+/** An xz stream with these bytes as they are in the middle, as xz stores what it cannot compress. */
+function xzOf(bytes: Buffer): Buffer {
+  return Buffer.concat([XZ.subarray(0, 30), bytes, XZ.subarray(30)]);
+}
 
 /** A gzip stream with an extra field in its header (RFC 1952, 2.3.1.1). */
 function withExtraField(bytes: Buffer): Buffer {
@@ -38,6 +45,7 @@ t.test("intact kernels and initrds that belong together", async (t) => {
     "microcode first": Buffer.concat([early, gzipSync(ARCHIVE)]),
     "two gzips": Buffer.concat([gzipSync(cpio(["a"])), gzipSync(ARCHIVE)]),
     "no modules": cpio(["init"]),
+    "modules of a small system": cpio(["lib/modules/net/e1000.ko", "lib/modules/extra/x.ko"]),
     "with zeros at its end": Buffer.concat([gzipSync(ARCHIVE), Buffer.alloc(3000)]),
     "zstd, with zeros at its end": Buffer.concat([zstdCompressSync(ARCHIVE), Buffer.alloc(3000)]),
     "zeros between": Buffer.concat([gzipSync(cpio(["a"])), Buffer.alloc(3000), gzipSync(ARCHIVE)]),
@@ -47,6 +55,11 @@ t.test("intact kernels and initrds that belong together", async (t) => {
     "xz, in whole blocks": Buffer.concat([XZ, Buffer.alloc(4000)]),
     "bzip2, in whole blocks": Buffer.concat([BZIP2, Buffer.alloc(4000)]),
     "archives after xz": Buffer.concat([XZ, gzipSync(ARCHIVE)]),
+    "another format after xz": Buffer.concat([XZ, LZ4]),
+    "what looks like an archive inside of xz": Buffer.concat([xzOf(ARCHIVE), LZ4]),
+    "arguments after xz": Buffer.concat([XZ, BOOT_CONFIG]),
+    "arguments after bzip2": Buffer.concat([BZIP2, BOOT_CONFIG]),
+    "arguments after gzip": Buffer.concat([gzipSync(ARCHIVE), BOOT_CONFIG]),
     bzip2: BZIP2,
     "bzip2 of nothing": Buffer.from("425a683917724538509000000000", "hex"),
     "archives after bzip2": Buffer.concat([BZIP2, Buffer.alloc(2000), ARCHIVE]),
@@ -62,6 +75,93 @@ t.test("intact kernels and initrds that belong together", async (t) => {
     t.same(await places({ ...config, linux, initrd }), [], name);
   // Memtest86+ is not Linux.
   t.same(await places({ ...config, linux: kernel("Memtest86+ v6.10"), initrd: ARCHIVE }), []);
+});
+
+t.test("a kernel from before its header told the length", async (t) => {
+  const linux = kernel("2.4.37");
+  linux.writeUInt16LE(0x203, 0x206);
+  linux.writeUInt32LE(0xffff_0010, 0x1f4);
+  t.same(await places({ ...config, linux, initrd: cpio(["init"]) }), []);
+});
+
+t.test("files that are something else", async (t) => {
+  const page = "\n<!DOCTYPE html>\n<html><title>404</title></html>\n";
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+  for (const instead of [page, "<html>", pointer]) {
+    const names = ["bootx64.efi", "initrd", "linux", "pxelinux.0"];
+    const files = Object.fromEntries(names.map((name) => [name, instead]));
+    t.same(
+      await places({ ...config, ...files }),
+      names.map((name) => `broken-image ${name}`),
+    );
+  }
+  t.same(await places({ "a.efi": "text", "b.efi": "MZ", "c.efi": "VZ", "index.html": page }), [
+    "broken-image a.efi",
+  ]);
+});
+
+t.test("archives of formats that Linux does not read", async (t) => {
+  const linux = kernel("6.1.0");
+  const old = { octal: "070707000000", binary: "\xc7\x71\0\0", "of the other order": "\x71\xc7\0\0" };
+  for (const [name, magic] of Object.entries(old)) {
+    const archive = Buffer.concat([Buffer.from(magic, "latin1"), Buffer.alloc(1000)]);
+    for (const initrd of [archive, gzipSync(archive), zstdCompressSync(archive)]) {
+      const [finding, ...more] = await linted({ ...config, linux, initrd });
+      t.match(finding, { kind: "broken-image", problem: /make it with cpio --format=newc/ }, name);
+      t.same(more, []);
+    }
+  }
+});
+
+/** The beginning of a file, with numbers at their places. */
+function header(numbers: readonly (readonly [at: number, value: number, order: "LE" | "BE"])[]): Buffer {
+  const bytes = Buffer.alloc(200);
+  for (const [at, value, order] of numbers) bytes[`writeUInt32${order}`](value, at);
+  return bytes;
+}
+
+t.test("headers that tell the length", async (t) => {
+  const elfFile = (wide: boolean, order: "LE" | "BE") => {
+    const half = (value: number) => (order === "BE" ? value << 16 : value);
+    const low = order === "BE" && wide ? 4 : 0;
+    const bytes = header([
+      [0, 0x7f454c46, "BE"],
+      [(wide ? 0x20 : 0x1c) + low, 64, order],
+      [wide ? 0x36 : 0x2a, half(wide ? 56 : 32), order],
+      [wide ? 0x38 : 0x2c, half(1), order],
+      [64 + (wide ? 8 : 4) + low, 150, order],
+      [64 + (wide ? 0x20 : 0x10) + low, 50, order],
+    ]);
+    bytes[4] = wide ? 2 : 1;
+    bytes[5] = order === "BE" ? 2 : 1;
+    return bytes;
+  };
+  const images = {
+    "U-Boot's": header([
+      [0, 0x27051956, "BE"],
+      [12, 136, "BE"],
+    ]),
+    "a FIT image": header([
+      [0, 0xd00dfeed, "BE"],
+      [4, 200, "BE"],
+    ]),
+    zImage: header([
+      [0x24, 0x016f2818, "LE"],
+      [0x28, 1000, "LE"],
+      [0x2c, 1200, "LE"],
+    ]),
+    "ELF, 32": elfFile(false, "LE"),
+    "ELF, 64": elfFile(true, "LE"),
+    "ELF, 64, big": elfFile(true, "BE"),
+    "ELF, 32, big": elfFile(false, "BE"),
+  };
+  for (const [name, linux] of Object.entries(images)) {
+    const tree = { ...config, initrd: cpio(["init"]) };
+    t.same(await places({ ...tree, linux }), [], name);
+    t.same(await places({ ...tree, linux: linux.subarray(0, -1) }), ["broken-image linux"], `${name}, cut`);
+    t.same(await places({ ...tree, linux: Buffer.concat([linux, linux]) }), [], `${name}, with more`);
+  }
+  t.same(await places({ uInitrd: images["U-Boot's"].subarray(0, -1) }), ["broken-image uInitrd"]);
 });
 
 /** A copy with one byte changed. */
@@ -193,6 +293,8 @@ t.test("compressed kernels, and kernels that give their version only in their ba
   const kernels = {
     "arm64's Image": plain("ARM\x64"),
     "RISC-V's Image": plain("RSC\x05"),
+    "LoongArch's Image": plain("\xcd\x23\x82\x81"),
+    "an ELF file": Buffer.concat([elf(64), plain("")]),
     "Image.gz": gzipSync(plain("ARM\x64")),
     "a program with a kernel in gzip": zboot(gzipSync(plain("ARM\x64"))),
     "a program with a kernel in zstd": zboot(zstdCompressSync(plain("ARM\x64"))),
@@ -247,6 +349,19 @@ t.test("EFI programs", async (t) => {
     "broken-image grubx64.efi",
   ]);
   t.same(await places({ "bootx64.efi": shim, "grubx64.efi": efiProgram(X64) }), ["unsigned grubx64.efi"]);
+  const start = Buffer.from("\\\\grubx64.efi\0", "utf16le").toString("latin1");
+  const whole = efiProgram(X64, { signature: 64, sbat: `${sbat}\0${start}` });
+  const grub = efiProgram(X64, { signature: 64 });
+  const configured = { "efi/shimx64.efi": whole, "grub/grub.cfg": "# nothing" };
+  t.same(await places(configured), ["missing-module efi/shimx64.efi"]);
+  t.same(await places({ ...configured, "efi/grubx64.efi": grub }), []);
+  t.same(
+    await places({ ...configured, "grubx64.efi": grub, "bootx64.efi": { link: "efi/shimx64.efi" } }),
+    [],
+  );
+  t.same(await places({ "efi/shimx64.efi": whole, "pxelinux.cfg/default": "" }), [], "nobody uses GRUB");
+  const [finding] = await linted({ ...configured, "efi/GRUBX64.EFI": grub });
+  t.match(finding, { problem: /starts grubx64\.efi beside it/, advice: /^There is efi\/GRUBX64\.EFI/ });
   const other = efiProgram(X64, { signature: 64, sbat: "sbat,1,SBAT\nother,4,no shim,\n" });
   t.same(await places({ "bootx64.efi": other, "grubx64.efi": efiProgram(X64) }), [], "no shim");
   const windows = Buffer.from(efiProgram(X64));

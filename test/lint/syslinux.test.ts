@@ -58,12 +58,23 @@ t.test("defaults, menus and included files", async (t) => {
   t.same(await places({ ...boot, "pxelinux.cfg/default": "default nothing\nlabel a\n kernel linux" }), [
     "missing-file pxelinux.cfg/default:1",
   ]);
-  const withOptions = "default install quiet\nlabel Install\n kernel linux";
+  const withOptions = "default install quiet\nlabel install\n kernel linux";
   t.same(
     await places({ ...boot, "pxelinux.cfg/default": withOptions }),
     [],
     "the default may be a label with options",
   );
+  const inCapitals = { ...boot, "pxelinux.cfg/default": withOptions.replace("label i", "label I") };
+  const [finding, ...others] = await linted(inCapitals);
+  t.match(finding, {
+    line: 1,
+    problem: "names install, which is neither a label nor a file",
+    advice: /^There is a label Install: since version 5/,
+  });
+  t.same(others, []);
+  const { "ldlinux.c32": _, ...old } = { ...inCapitals, "pxelinux.0": "PXELINUX 4.05 2011" };
+  t.same(await places(old), [], "version 4 takes both");
+  t.same(await places({ ...inCapitals, install: kernel("6.1.0") }), [], "a file");
   t.same(
     await places({ ...boot, "syslinux.cfg": "default LINUX" }),
     [],
@@ -105,6 +116,8 @@ t.test("reasonable trees", async (t) => {
     "pxelinux.cfg/local": "label local\n localboot 0",
     "pxelinux.cfg/README": "Default entries are here.\nLabel them well.\nKernel and initrd\n",
     "pxelinux.cfg/default~": "default gone",
+    "pxelinux.cfg/default.dpkg-old": "default gone",
+    "pxelinux.cfg/default_backup": "default gone",
     "pxelinux.cfg/default.txt": "default gone",
   };
   t.same(
@@ -151,6 +164,83 @@ t.test("reasonable trees", async (t) => {
   );
 });
 
+t.test("SYSLINUX keywords, paths and menus are read as SYSLINUX reads them", async (t) => {
+  const more = {
+    "memtest-6.10.bin": "x",
+    "fit.itb": "x",
+    "lib/x.c32": elf(32),
+    "sub/menu.cfg": "label b\n kernel gone",
+    "mboot.c32": elf(32),
+    "menu.c32": elf(32),
+    "dir/menu.cfg": "label a\n kernel x",
+    "dir/x": kernel("6.1.0"),
+    hosts: cpio(["lib/modules/5.10.0/a"]),
+  };
+  const found = (config: string) => places({ ...boot, ...more, "pxelinux.cfg/default": config });
+  const right = {
+    "a text for users":
+      "label a\n text help\n  Boot from the disk\n  Default is good\n  Include all\n ENDTEXT\n localboot 0",
+    "the last kernel": "label a\n kernel gone\n kernel linux\nlabel b\n kernel gone\n localboot 0",
+    "the last append": "label a\n kernel linux\n append initrd=gone\n append initrd=initrd",
+    "an append that is reset": "append initrd=gone\nlabel a\n kernel linux\n append -",
+    "an append of all, and a menu": "append quiet\nlabel a\n kernel menu.c32\nlabel b\n kernel linux",
+    "tabs, and lines of Windows": "LABEL\ta\r\n\tKERNEL\tlinux\r\n\tAPPEND\tinitrd=initrd quiet\r\n",
+    "a name with a dot and without its extension": "label a\n kernel memtest-6.10",
+    "a path of version 6": "path /none /lib\ndefault x.c32",
+    "a menu by its short name": "append quiet\ndefault menu\nlabel a\n kernel menu",
+    "a label of which only the first word counts": "default my\nlabel my label\n kernel linux",
+    "a heading without a name": "label\n menu label A heading\nlabel a\n kernel linux",
+    "entries that boot nothing":
+      "label a\n kernel gone\n menu disable\nlabel b\n menu goto x\nlabel -\n menu label A heading\nlabel c\n kernel linux\nmenu separator\n kernel gone\nmenu begin x\n kernel gone",
+    "an initrd and an argument": "label a\n kernel linux\n initrd initrd quiet",
+    "another directory for another menu": "label a\n config dir/menu.cfg\n append dir/",
+    "a menu of its own": "label a\n kernel menu.c32\n append ~",
+    "a part on another server": "include http://192.0.2.1/menu.cfg\ndefault a",
+    Xen: "label a\n kernel mboot.c32\n append linux dom0=1 --- linux quiet --- initrd",
+    ESXi: "label a\n kernel mboot.c32\n append -c boot.cfg",
+    "U-Boot's": "label a\n kernel fit.itb#conf-1\n fdt fit.itb\n fdtdir /dtbs\nlabel b\n linux linux\n fdt -",
+    "U-Boot's directory": "label a\n kernel ../linux\n fdtdir ..",
+  };
+  for (const [name, config] of Object.entries(right)) t.same(await found(config), [], name);
+  const wrong = {
+    "append initrd=gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:1"],
+    "label linux\n initrd gone": ["missing-file pxelinux.cfg/default:2"],
+    "label a\n kernel": ["missing-file pxelinux.cfg/default:2"],
+    "label a\n kernel linux\n initrd": ["missing-file pxelinux.cfg/default:3"],
+    "label a\n kernel linux\n append initrd= quiet": ["missing-file pxelinux.cfg/default:3"],
+    "label a\n kernel linux\n initrd initrd, initrd": ["missing-file pxelinux.cfg/default:3"],
+    "label a\n fdimage gone.img": ["missing-file pxelinux.cfg/default:2"],
+    "label a\n kernel ::gone": ["missing-file pxelinux.cfg/default:2"],
+    "ontimeout gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:1"],
+    "default linux initrd=gone": ["missing-file pxelinux.cfg/default:1"],
+    "label a\n kernel gone\nlabel a\n kernel linux": ["missing-file pxelinux.cfg/default:2"],
+    "label a\n kernel linux\n fdt gone.dtb": ["missing-file pxelinux.cfg/default:3"],
+    "label a\n kernel linux\n fdtoverlays fit.itb gone.dtbo": ["missing-file pxelinux.cfg/default:3"],
+    "label a\n kernel menu.c32\n append gone.cfg sub/menu.cfg": [
+      "missing-file pxelinux.cfg/default:3",
+      "missing-file sub/menu.cfg:2",
+    ],
+    "label a\n config dir/menu.cfg\n append sub": ["missing-file dir/menu.cfg:2"],
+    "ui menu.c32 sub/menu.cfg": ["missing-file sub/menu.cfg:2"],
+    "label a\n config sub/menu.cfg\nlabel c\n config gone.cfg": [
+      "missing-file pxelinux.cfg/default:4",
+      "missing-file sub/menu.cfg:2",
+    ],
+    "label a\n kernel mboot.c32\n append linux --- gone": ["missing-file pxelinux.cfg/default:3"],
+    "append initrd=hosts\nlabel a\n kernel linux": ["kernel-modules pxelinux.cfg/default:3"],
+  };
+  for (const [config, findings] of Object.entries(wrong)) t.same(await found(config), findings, config);
+  const [finding] = await linted({
+    ...boot,
+    "menu.c32": elf(32),
+    "pxelinux.cfg/default": "ui menu.c32\ndefault x\nlabel a\n kernel linux",
+  });
+  t.match(finding?.outcome, "begins with its first one");
+  const circle = "label a\n config pxelinux.cfg/A\nlabel b\n config pxelinux.cfg/B\nlabel c\n config c.cfg";
+  const circular = { "pxelinux.cfg/A": circle, "pxelinux.cfg/B": circle, "c.cfg": circle };
+  t.same(await places({ ...boot, ...circular }), [], "they lead to one another");
+});
+
 t.test("hostile trees take little time and yield a limited number of short findings", async (t) => {
   const blanks = `kernel x${" ".repeat(900_000)}y`;
   const many = `path ${"a:".repeat(7000)}\n${Array.from({ length: 1000 }, (_, n) => `label ${n}\n kernel gone${n}\n`).join("")}`;
@@ -179,19 +269,45 @@ t.test("configurations that no machine requests", async (t) => {
     "pxelinux.cfg/C0A80001": config,
     "pxelinux.cfg/c0a80002": config,
     "pxelinux.cfg/52:54:00:AB:CD:EF": config,
+    "pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d": config,
+    "pxelinux.cfg/B8945908-D6A6-41A9-611D-74A6AB80B83E": config,
     "pxelinux.cfg/default": config,
+    "efi/pxelinux.cfg/Default": config,
   });
   t.same(
     findings.map(({ kind, file, advice }) => [kind, file, advice]),
     [
+      ["config-name", "efi/pxelinux.cfg/Default", "PXELINUX asks for default"],
       [
         "config-name",
         "pxelinux.cfg/52:54:00:AB:CD:EF",
         "For this MAC, PXELINUX asks for 01-52-54-00-ab-cd-ef",
       ],
+      [
+        "config-name",
+        "pxelinux.cfg/B8945908-D6A6-41A9-611D-74A6AB80B83E",
+        "PXELINUX asks for a UUID in lower case: b8945908-d6a6-41a9-611d-74a6ab80b83e",
+      ],
       ["config-name", "pxelinux.cfg/c0a80002", "PXELINUX asks for an address in upper case: C0A80002"],
     ],
   );
+});
+
+t.test("text as editors of Windows save it", async (t) => {
+  const config = "default a\nlabel a\n kernel linux\n";
+  const found = (text: Buffer | string, path = "pxelinux.cfg/default") => places({ ...boot, [path]: text });
+  const wide = Buffer.from(`\u{feff}${config}`, "utf16le");
+  t.same(await found(`\u{feff}# menu\n${config}`), []);
+  t.same(await found(`\u{feff}${config}`), ["broken-image pxelinux.cfg/default:1"]);
+  t.same(await found(wide), ["broken-image pxelinux.cfg/default:1"]);
+  t.same(await found(Buffer.from(wide).swap16()), ["broken-image pxelinux.cfg/default:1"]);
+  t.same(await found("\u{feff}linux /linux\n", "grub/grub.cfg"), ["broken-image grub/grub.cfg:1"]);
+});
+
+t.test("a directory that no machine asks for", async (t) => {
+  const [finding, ...others] = await linted({ ...boot, "PXELINUX.cfg/default": "default linux" });
+  t.match(finding, { kind: "config-name", file: "PXELINUX.cfg", advice: /in pxelinux\.cfg$/ });
+  t.same(others, []);
 });
 
 t.test("loaders and modules", async (t) => {

@@ -84,6 +84,8 @@ t.test("the built-in templates with several initrds, or with only a kernel", asy
       '# web-1\nset timeout=0\nmenuentry "web-1" {\n  linux /memtest \n}\n',
     "ipxe/52-54-00-69-63-66.ipxe": "#!ipxe\n# web-1\nkernel ../memtest \nboot\n",
   });
+  for (const nothing of ["", [], null])
+    t.same(made(BUILT_IN, [machine({ kernel: "memtest", initrd: nothing, args: "" })], []), bare);
   t.throws(() => made(BUILT_IN, [machine()], []), {
     name: "UserError",
     message:

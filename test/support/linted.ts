@@ -66,6 +66,7 @@ export function kernel(version: string, paragraphs = 64): Buffer {
   image.writeUInt32LE(paragraphs, 0x1f4);
   image.writeUInt16LE(0xaa55, 0x1fe);
   image.write("HdrS", 0x202, "latin1");
+  image.writeUInt16LE(0x20f, 0x206);
   image.writeUInt16LE(0x100, 0x20e);
   image.write(`${version} (builder@host) #1 SMP\0`, 0x300, "latin1");
   return image;
