@@ -60,7 +60,7 @@ export class Follower {
   readonly #lastCheck: LastCheck;
   /** The hash of a release whose contents contradict its manifest. */
   #refused: string | undefined;
-  /** Since when (by performance.now()) a release, whichever it is now, has been ready to go live. */
+  /** Since when (by performance.now()) a release, whichever it is now, has been ready to go live; undefined: none is. */
   #readySince: number | undefined;
   readonly #hydrated = Promise.withResolvers<void>();
 
@@ -131,6 +131,7 @@ export class Follower {
       await this.#live.renew(found);
       if (this.#ended.signal.aborted) return;
       this.#abandonNext();
+      this.#readySince = undefined;
       // Fetching the live release was interrupted for the one that was just abandoned.
       if (this.#fetching.signal.aborted) {
         this.#fetching = new AbortController();
@@ -166,6 +167,7 @@ export class Follower {
       signal.throwIfAborted();
       next.tree = tree;
       const isWhole = await this.#fetchWhole(next, tree, signal);
+      signal.throwIfAborted();
       if (!isWhole && this.#options.mustBeWhole) throw new Error("not all of it can be kept on this host");
       next.isReady = true;
       this.#readySince ??= performance.now();
@@ -186,6 +188,8 @@ export class Follower {
     } catch (error) {
       if (signal.aborted) return;
       if (this.#next === next) this.#next = undefined;
+      // A release that was ready before has been abandoned for this one.
+      if (!next.isReady) this.#readySince = undefined;
       if (error instanceof WrongFileError) this.#refused = release.hash.toString("hex");
       log.error(`${name} does not go live: ${messageOf(error)}`);
       // It was interrupted for the next release.

@@ -14,15 +14,20 @@ const A = releaseOf("A");
 const B = releaseOf("B");
 
 /** Follows a source from release A on. Its newest release is `newest.release`. */
-function following(hydrate: FollowerOptions["hydrator"]["hydrate"], fixture = {}) {
+function following(
+  hydrate: FollowerOptions["hydrator"]["hydrate"],
+  { quiet = new Quiet(0, 0) }: Partial<Pick<FollowerOptions, "quiet">> = {},
+) {
   const newest = {
     release: A,
     looks: 0,
     refuse: undefined as (() => Error) | undefined,
     /** The source's answer is held back until this is settled. */
     answer: undefined as Promise<void> | undefined,
+    /** Its tree cannot be read. */
+    isBroken: false,
   };
-  const mounted = liveOf(mountedOf(A, tree), fixture);
+  const mounted = liveOf(mountedOf(A, tree));
   const source = {
     async newest(): Promise<Release> {
       newest.looks += 1;
@@ -30,13 +35,16 @@ function following(hydrate: FollowerOptions["hydrator"]["hydrate"], fixture = {}
       if (newest.refuse !== undefined) throw newest.refuse();
       return newest.release;
     },
-    tree: async () => tree,
+    async tree() {
+      if (newest.isBroken) throw new Error("no manifest");
+      return tree;
+    },
   };
   const follower = new Follower(source, mounted.live, true, {
     refresh: 20,
     hydrate: true,
     hydrator: { hydrate },
-    quiet: new Quiet(0, 0),
+    quiet,
     pieces: undefined,
     log: mounted.log,
   });
@@ -90,6 +98,37 @@ t.test("a release that is not what it says does not go live, and is not fetched 
   t.equal(logged.filter((line) => /is out/.test(line)).length, 1);
   t.equal(live.now.release, A);
   t.equal(follower.status().next, undefined);
+});
+
+t.test("the wait for quiet starts over once no release waits any more", async (t) => {
+  const starts: number[] = [];
+  const quiet = {
+    wait: (start: number, signal: AbortSignal) => {
+      starts.push(start);
+      return new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    },
+  };
+  const { logged, newest, follower } = following(async () => {}, { quiet });
+  const waiting = async (release: Release, count: number) => {
+    newest.release = release;
+    while (starts.length < count) await sleep(5);
+  };
+  void follower.run();
+  await waiting(B, 1);
+  await waiting(releaseOf("C"), 2);
+  t.equal(starts[1], starts[0], "a newer release goes on with the wait of the one before");
+  newest.release = A;
+  while (follower.status().next !== undefined) await sleep(5);
+  await waiting(B, 3);
+  t.not(starts[2], starts[1], "after a channel has gone back, nothing waited");
+  newest.isBroken = true;
+  newest.release = releaseOf("C");
+  while (!logged.some((line) => /does not go live: no manifest/.test(line))) await sleep(5);
+  newest.isBroken = false;
+  await waiting(releaseOf("D"), 4);
+  t.not(starts[3], starts[2], "nor after a release that could not be read");
 });
 
 t.test("what cannot be kept goes live anyway, to be read on demand", async (t) => {
