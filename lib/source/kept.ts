@@ -152,7 +152,9 @@ export function keptHeaders(store: BlobStore, address: ReleaseAddress) {
 /** The canister's kind, by what is kept of it. If several are, the one that is proved best; undefined when nothing is kept. */
 export async function keptKind(store: BlobStore, address: ReleaseAddress): Promise<SourceKind | undefined> {
   for (const kind of ["icfs", "assets", "icboot"] as const) {
-    for (const named of [address, withoutNumber(address)]) {
+    const whole = withoutNumber(address);
+    // Other kinds have no releases. (A channel's name may end as the names of their files do: `stable.assets`.)
+    for (const named of kind === "icfs" ? [address, whole] : [whole]) {
       if ((await store.readBlob(fileNameOf(named, kind))) !== undefined) return kind;
     }
   }

@@ -151,6 +151,18 @@ t.test("a release is found by its number also where it was kept as the newest", 
   t.equal((await keptRelease(store, second.from))!.number, 2, "its own, once there is one");
 });
 
+t.test("a channel's name is not taken for a kind", async (t) => {
+  const store = await storeOf(t);
+  for (const kind of ["assets", "icboot"]) {
+    const { from } = mounter();
+    const channel = { name: `stable.${kind}`, serial: 1 };
+    const named: KeptBy = { ...from, address: { ...from.address, channel: channel.name } };
+    t.ok(await keepRelease(store, named, release(1, 1, { channel }), log));
+    t.equal(await keptKind(store, named.address), "icfs");
+    t.equal(await keptKind(store, { ...from.address, channel: "stable" }), undefined, kind);
+  }
+});
+
 t.test("whether it is kept is said", async (t) => {
   const broken = { readBlob: async () => undefined, writeBlob: async () => false };
   t.equal(await keepRelease(broken, mounter().from, release(1, 0), log), false);
