@@ -39,7 +39,8 @@ export class ChannelsMount {
   readonly site = undefined;
   readonly #address: CanisterAddress;
   readonly #channels: AllChannels;
-  readonly #warning: string | undefined;
+  /** Until the network says that there are channels. */
+  #warning: string | undefined;
   readonly #options: CanisterMountOptions;
   readonly #shared: Shared;
   readonly #fileSystem: JoinedFileSystem;
@@ -131,6 +132,7 @@ export class ChannelsMount {
       return;
     }
     this.#lastCheck.succeeded();
+    if (names.length > 0 || this.#standing.size > 0) this.#warning = undefined;
     this.#standing = new Set(names);
     for (const name of names) {
       const directory = this.#directories.get(name);

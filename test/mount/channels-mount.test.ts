@@ -274,7 +274,8 @@ t.test("without the network: what was kept of each, and the others when it is ba
   t.match(mount.describe(), {
     warning: /^canary: serves what was kept on this host, certified .* ago: no answer; stable: /,
   });
-  const problem = { problem: "no answer", checkedAt: undefined };
+  const warning = /serves what was kept on this host/;
+  const problem = { problem: "no answer", checkedAt: undefined, warning };
   t.match(mount.status(), { ...problem, channels: [problem, problem] });
   await mount.hydrated;
   t.equal(mount.status().hydrated, true);
@@ -289,7 +290,8 @@ t.test("without the network: what was kept of each, and the others when it is ba
   t.match(mount.status(), {
     problem: undefined,
     checkedAt: String,
-    channels: [{}, { problem: undefined }, {}],
+    warning: undefined,
+    channels: [{}, { problem: undefined, warning: undefined }, { warning: undefined }],
   });
 });
 
@@ -348,9 +350,12 @@ t.test("a canister without channels: an empty directory, and what to do", async 
     certifiedAt: /^\d{4}-/,
   });
   t.ok(mount.status().proofAge < 3600);
+  await looked();
+  t.match(mount.status(), { warning: /has no channel yet/ });
   host.canister.promote("stable", 1);
   await looked();
   await shows({ stable: 1 });
+  t.equal(mount.status().warning, undefined);
 });
 
 // A release takes six blocks, with the directories of its two chunks. Both releases together take eight.
