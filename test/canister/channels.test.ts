@@ -1,7 +1,9 @@
 /** Channels: who may move them, what the canister certifies of them, which releases they hold, and what remains after deletion. */
+import type { IDL } from "@icp-sdk/core/candid";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
+import { actorOf } from "../../lib/ic/actor.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import type { PromoteResult } from "../../lib/icfs-canister.ts";
 import { AbsentChannelError } from "../../lib/source/icfs/channels.ts";
@@ -107,13 +109,34 @@ t.test("what cannot be is refused, and changes nothing", async (t) => {
     t.match(await owner.promote(set(name, 1n)), { err: { invalid: /a channel's name has/ } }, name);
   }
   t.match(await owner.promote(set("stable", 3n)), { err: { invalid: /release 3 is not held/ } });
-  t.match(await owner.promote(set("stable", 0n)), { err: { invalid: /release 0 is not held/ } });
   t.match(await owner.promote(set("stable", undefined)), { err: { invalid: /there is no channel stable/ } });
   t.match(await owner.promote(set("stable", 1n, 1n)), { err: { conflict: { serial: [] } } });
   const note = "n".repeat(1025);
   t.match(await owner.promote(set("stable", 1n, undefined, note)), { err: { invalid: /longer than 1024/ } });
   t.equal((await proved(canister, "channels")).channels.size, 0);
   for (const name of ["0a", "n".repeat(64), "1.2"]) t.match(await owner.promote(set(name, 1n)), { ok: 1n });
+});
+
+t.test("a release of another type than nat64, which Candid turns into none, deletes nothing", async (t) => {
+  const canister = await publishedTwice(t);
+  const { owner, network, id } = canister;
+  await owner.promote(set("stable", 1n));
+  const careless: IDL.InterfaceFactory = ({ IDL }) => {
+    const change = {
+      channel: IDL.Text,
+      release: IDL.Opt(IDL.Int),
+      serial: IDL.Opt(IDL.Nat64),
+      note: IDL.Text,
+    };
+    const error = IDL.Variant({ invalid: IDL.Text, conflict: IDL.Reserved });
+    const result = IDL.Variant({ ok: IDL.Nat64, err: error });
+    return IDL.Service({ promote: IDL.Func([IDL.Record(change)], [result], []) });
+  };
+  const caller = actorOf<typeof owner>(careless, { agent: network.agent, canisterId: id });
+  const refusal = { err: { invalid: /no release was given as a nat64/ } };
+  t.match(await caller.promote(set("stable", 2n, 1n)), refusal);
+  t.match(await owner.promote({ ...set("stable", 2n, 1n), release: [] }), refusal);
+  t.match((await proved(canister, { channel: "stable" })).channels.get("stable"), { release: { number: 1 } });
 });
 
 t.test("serials only grow, over deletion as well, and each record leads to the one before", async (t) => {
