@@ -215,6 +215,10 @@ t.test("over HTTP: the proof, a script that is certified, and redirects that are
   t.equal(await location("/@stable/d/"), "/.icfs/at/1/d/");
   t.equal(await location(`/@stable/a?canisterId=${id}`), `/.icfs/at/1/a?canisterId=${id}`);
   for (const url of ["/@none/a", "/@/a", "/@stable-/a"]) t.equal((await site.get(url)).status, 404, url);
+  for (const path of ["..", "../a", "%2e%2e/a", "d/.%2E/../../a", "./a", "d/.", "d/../"]) {
+    t.equal((await site.get(`/@stable/${path}`)).status, 404, `${path} would lead out of the release`);
+  }
+  t.equal(await location("/@stable/.a/..b/..."), "/.icfs/at/1/.a/..b/...");
   t.equal((await site.get("/@stable/a", { method: "PUT" })).status, 405);
   for (const name of ["stable", "stable-2"]) {
     t.equal(await site.text(`/.icfs/boot/${name}.ipxe`), "#!ipxe\nchain /.icfs/at/1/boot.ipxe\n");
