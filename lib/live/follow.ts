@@ -22,7 +22,7 @@ export interface FollowerOptions {
   /** Whether a release goes live only once all of it is here. Default: it goes live anyway, and is read on demand. */
   readonly mustBeWhole?: boolean;
   readonly hydrator: Pick<Hydrator, "hydrate">;
-  readonly quiet: Pick<Quiet, "wait">;
+  readonly quiet: Pick<Quiet, "wait" | "isQuiet">;
   /** Where the parts of a tree can be kept. */
   readonly pieces: Pieces | undefined;
   readonly log: Log;
@@ -171,18 +171,24 @@ export class Follower {
       if (!isWhole && this.#options.mustBeWhole) throw new Error("not all of it can be kept on this host");
       next.isReady = true;
       this.#readySince ??= performance.now();
-      const { quiet: isQuiet, waited } = await quiet.wait(this.#readySince, signal);
-      signal.throwIfAborted();
-      const { hydration } = next;
-      await this.#live.switchTo({ release: next.release, tree, hydration }, () => {
-        this.#readySince = undefined;
-        if (this.#next === next) this.#next = undefined;
-        const how = isWhole ? "all of it is here" : "it is read on demand";
-        const when = isQuiet
-          ? `after ${seconds(waited)} s of waiting for quiet`
-          : `though files are in use, after ${seconds(waited)} s`;
-        log.info(`${name} is live (${how}), ${when}`);
-      });
+      const since = this.#readySince;
+      for (let isLive = false; !isLive; ) {
+        const { quiet: isQuiet, waited } = await quiet.wait(since, signal);
+        signal.throwIfAborted();
+        const { hydration } = next;
+        const switched = () => {
+          this.#readySince = undefined;
+          if (this.#next === next) this.#next = undefined;
+          const how = isWhole ? "all of it is here" : "it is read on demand";
+          const when = isQuiet
+            ? `after ${seconds(waited)} s of waiting for quiet`
+            : `though files are in use, after ${seconds(waited)} s`;
+          log.info(`${name} is live (${how}), ${when}`);
+        };
+        // A boot may begin while the switch is prepared.
+        const may = () => !signal.aborted && (!isQuiet || quiet.isQuiet);
+        isLive = await this.#live.switchTo({ release: next.release, tree, hydration }, switched, may);
+      }
       this.#hydrated.resolve();
       if (!isWhole) await this.#fetchLive();
     } catch (error) {

@@ -63,6 +63,11 @@ export class Quiet {
     }
   }
 
+  /** Whether it is quiet now. */
+  get isQuiet(): boolean {
+    return this.#left(this.#clock.now()) <= 0;
+  }
+
   /** The least time until it is quiet, in milliseconds. */
   #left(now: number): number {
     if (this.#length === 0) return 0;

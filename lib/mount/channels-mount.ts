@@ -9,6 +9,7 @@ import { JoinedFileSystem } from "../fs/view/joined-filesystem.ts";
 import { noReaders } from "../fs/view/tree-filesystem.ts";
 import { CheckSchedule } from "../live/check-schedule.ts";
 import { LastCheck } from "../live/last-check.ts";
+import type { Removal } from "../live/live-release.ts";
 import { serveControl } from "../live/report/control.ts";
 import { networkStatusOf } from "../live/report/network-status.ts";
 import { writeStatistics } from "../live/report/statistics-file.ts";
@@ -175,17 +176,22 @@ export class ChannelsMount {
     const going = new AbortController();
     directory.going = going;
     try {
-      await tree.quiet.wait(performance.now(), going.signal);
-      going.signal.throwIfAborted();
-      const isGone = await tree.live.takeAway(() => {
+      const taken = () => {
         this.#fileSystem.unlink(name);
         this.#directories.delete(name);
-      });
-      if (isGone) {
+      };
+      const start = performance.now();
+      let outcome: Removal = "not now";
+      while (outcome === "not now") {
+        const { quiet: isQuiet } = await tree.quiet.wait(start, going.signal);
+        going.signal.throwIfAborted();
+        // A boot may begin while the removal is prepared.
+        const may = () => !going.signal.aborted && (!isQuiet || tree.quiet.isQuiet);
+        outcome = await tree.live.takeAway(taken, may);
+      }
+      if (outcome === "taken") {
         tree.follower.end();
         log.info(`channel ${name} was deleted: its directory is gone`);
-        // The channel was created again in the meantime.
-        if (this.#standing.has(name)) void this.#appear(name);
       } else if (!directory.isHeld) {
         directory.isHeld = true;
         log.warn(`channel ${name} was deleted: its directory stays until what is mounted in it is unmounted`);

@@ -16,7 +16,10 @@ const B = releaseOf("B");
 /** Follows a source from release A on. Its newest release is `newest.release`. */
 function following(
   hydrate: FollowerOptions["hydrator"]["hydrate"],
-  { quiet = new Quiet(0, 0) }: Partial<Pick<FollowerOptions, "quiet">> = {},
+  {
+    quiet = new Quiet(0, 0),
+    ...fixture
+  }: Partial<Pick<FollowerOptions, "quiet">> & Parameters<typeof liveOf>[1] = {},
 ) {
   const newest = {
     release: A,
@@ -27,7 +30,7 @@ function following(
     /** Its tree cannot be read. */
     isBroken: false,
   };
-  const mounted = liveOf(mountedOf(A, tree));
+  const mounted = liveOf(mountedOf(A, tree), fixture);
   const source = {
     async newest(): Promise<Release> {
       newest.looks += 1;
@@ -103,6 +106,7 @@ t.test("a release that is not what it says does not go live, and is not fetched 
 t.test("the wait for quiet starts over once no release waits any more", async (t) => {
   const starts: number[] = [];
   const quiet = {
+    isQuiet: false,
     wait: (start: number, signal: AbortSignal) => {
       starts.push(start);
       return new Promise<never>((_, reject) => {
@@ -129,6 +133,47 @@ t.test("the wait for quiet starts over once no release waits any more", async (t
   newest.isBroken = false;
   await waiting(releaseOf("D"), 4);
   t.not(starts[3], starts[2], "nor after a release that could not be read");
+});
+
+t.test("a boot that begins while a switch is prepared puts it off", async (t) => {
+  const quiet = new Quiet(20, 3_600_000);
+  const opens = { left: 1 };
+  const paths = async () => {
+    if (opens.left > 0) quiet.opened();
+    opens.left -= 1;
+    return [];
+  };
+  const { live, newest, follower } = following(async () => {}, { quiet, paths });
+  void follower.run();
+  newest.release = B;
+  while (opens.left > 0) await sleep(5);
+  const { looks } = newest;
+  while (newest.looks < looks + 3) await sleep(5);
+  t.equal(live.now.release, A);
+  t.match(follower.status().next, { release: B, state: "waiting for quiet" });
+  quiet.closed();
+  while (live.now.release !== B) await sleep(5);
+  t.equal(follower.status().next, undefined);
+});
+
+t.test("what is abandoned while its switch is prepared does not go live", async (t) => {
+  const prepared = Promise.withResolvers<string[]>();
+  let asked = false;
+  const paths = () => {
+    asked = true;
+    return prepared.promise;
+  };
+  const { live, logged, newest, follower } = following(async () => {}, { paths });
+  void follower.run();
+  newest.release = B;
+  while (!asked) await sleep(5);
+  newest.release = A;
+  while (follower.status().next !== undefined) await sleep(5);
+  prepared.resolve([]);
+  const { looks } = newest;
+  while (newest.looks < looks + 3) await sleep(5);
+  t.equal(live.now.release, A);
+  t.notOk(logged.some((line) => /is live/.test(line)));
 });
 
 t.test("what cannot be kept goes live anyway, to be read on demand", async (t) => {

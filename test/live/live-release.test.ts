@@ -9,6 +9,7 @@ const B = releaseOf("B", { number: 2 });
 const C = releaseOf("C", { number: 3 });
 const first = () => mountedOf(A, treeOf(chunkOf("shared"), chunkOf("a")));
 const next = () => mountedOf(B, treeOf(chunkOf("shared"), chunkOf("b")));
+const always = () => true;
 const attribute = (fileSystem: FileSystem, inode: number, name: string) =>
   Buffer.from(fileSystem.getxattr(inode, `user.icfs.${name}`)).toString();
 
@@ -29,10 +30,14 @@ t.test(
     await live.reserve();
     const target = next();
     let switched = 0;
-    const done = live.switchTo(target, () => {
-      switched += 1;
-      t.equal(live.now, target, "it is live when that is said");
-    });
+    const done = live.switchTo(
+      target,
+      () => {
+        switched += 1;
+        t.equal(live.now, target, "it is live when that is said");
+      },
+      always,
+    );
     while (swaps.length === 0) await new Promise(setImmediate);
     t.same([live.now.release, of("0"), switched], [A, "1", 0], "not before");
     swaps[0]!();
@@ -62,8 +67,8 @@ t.test("there is one switch at a time, each from what is live by then", async (t
       }),
   });
   const order: string[] = [];
-  const one = live.switchTo(next(), () => order.push("B"));
-  const other = live.switchTo(mountedOf(C, treeOf(chunkOf("shared"))), () => order.push("C"));
+  const one = live.switchTo(next(), () => order.push("B"), always);
+  const other = live.switchTo(mountedOf(C, treeOf(chunkOf("shared"))), () => order.push("C"), always);
   while (swaps.length === 0) await new Promise(setImmediate);
   for (let i = 0; i < 10; i++) await new Promise(setImmediate);
   t.equal(swaps.length, 1, "the second waits");
@@ -77,6 +82,38 @@ t.test("there is one switch at a time, each from what is live by then", async (t
   t.equal(fileSystem.lookup(ROOT_INODE, "0"), inode, "what never changed has kept its inode");
   t.throws(() => fileSystem.lookup(ROOT_INODE, "1"), /ENOENT/);
 });
+
+t.test(
+  "a switch that may not be done any more, by the time at which it could be, changes nothing",
+  async (t) => {
+    let isMounted = false;
+    const order: string[] = [];
+    const { live, fileSystem, kept } = liveOf(first(), {
+      paths: async () => {
+        order.push("prepared");
+        return isMounted ? ["0"] : [];
+      },
+    });
+    const done = () => order.push("done");
+    const may = () => {
+      order.push("asked");
+      return false;
+    };
+    t.equal(await live.switchTo(next(), done, may), false);
+    t.equal(await live.takeAway(done, may), "not now");
+    isMounted = true;
+    t.equal(await live.takeAway(done, always), "held");
+    t.strictSame(order, ["prepared", "asked", "prepared", "asked", "prepared"]);
+    t.equal(live.now.release, A);
+    t.strictSame(kept, []);
+    t.equal(attribute(fileSystem, fileSystem.lookup(ROOT_INODE, "1"), "release"), "1");
+    isMounted = false;
+    t.equal(await live.takeAway(done, always), "taken");
+    t.throws(() => fileSystem.lookup(ROOT_INODE, "1"), /ENOENT/);
+    t.equal(await live.switchTo(next(), done, always), true, "nothing is left to do");
+    t.equal(live.now.release, A);
+  },
+);
 
 t.test("a newer proof of the live release", async (t) => {
   const before = new Date(Date.now() - 60_000);
@@ -129,7 +166,7 @@ t.test("what is too old opens no file", async (t) => {
     live.mustBeFresh();
     await live.renew({ ...A, certifiedAt: later });
     live.mustBeFresh();
-    await live.switchTo(next(), () => {});
+    await live.switchTo(next(), () => {}, always);
     t.throws(() => live.mustBeFresh(), /certified 7[12]\d\d s ago/, "only what is certified counts");
   });
 });
@@ -202,7 +239,7 @@ t.test(
       await live.keep();
       t.equal(live.isKept, true);
       broken.add(what);
-      await live.switchTo(next(), () => t.equal(live.isKept, false, "not yet"));
+      await live.switchTo(next(), () => t.equal(live.isKept, false, "not yet"), always);
       t.equal(live.isKept, false, `without ${what}`);
       broken.clear();
       await live.renew(B);

@@ -6,6 +6,7 @@ import { defaultMountOptions } from "../../lib/fs/mounting/fuse-options.ts";
 import type { Mount } from "../../lib/fs/mounting/mountinfo.ts";
 import type { MountedTransport } from "../../lib/fs/transport.ts";
 import { type FileSystem, ROOT_INODE } from "../../lib/fs/view/filesystem.ts";
+import { LiveRelease } from "../../lib/live/live-release.ts";
 import { metricsOf } from "../../lib/live/report/metrics.ts";
 import { createLog } from "../../lib/log.ts";
 import { ChannelsMount } from "../../lib/mount/channels-mount.ts";
@@ -257,6 +258,44 @@ t.test("one that is new appears, and one that was deleted goes, when nobody has 
   await looked();
   await shows({ beta: 3, canary: 2, stable: 1 });
   t.not(inodeOf("canary"), directory);
+});
+
+t.test("one that was deleted stays when it is used or made again just before it goes", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const { mount, root, inodeOf, names, shows, looked, logged } = await mounted(t, host, { quiet: 20 });
+  await mount.hydrated;
+  const directory = inodeOf("canary");
+  const { takeAway } = LiveRelease.prototype;
+  let attempts = 0;
+  let before = async () => {};
+  LiveRelease.prototype.takeAway = async function (...given) {
+    attempts += 1;
+    await before();
+    return takeAway.apply(this, given);
+  };
+  t.teardown(() => {
+    LiveRelease.prototype.takeAway = takeAway;
+  });
+  let handle: number | undefined;
+  before = async () => {
+    handle ??= open(root, inodeOf("canary/version"));
+  };
+  canister.promote("canary", undefined);
+  await looked();
+  await until("it is about to go", () => handle !== undefined);
+  for (let i = 0; i < 5; i++) await sleep(20);
+  t.same(names(), ["canary", "stable"]);
+  t.equal(attempts, 1, "it waits for quiet again");
+  before = () => {
+    canister.promote("canary", 1);
+    return looked();
+  };
+  root.release(handle!);
+  await until("it is about to go again", () => attempts === 2);
+  await shows({ canary: 1, stable: 1 });
+  t.notOk(logged.some((line) => /is gone/.test(line)));
+  t.equal(inodeOf("canary"), directory, "it never went");
 });
 
 t.test("without the network: what was kept of each, and the others when it is back", async (t) => {
