@@ -223,12 +223,16 @@ export class LiveRelease {
     const outcome = await this.#oneSwitch(async (): Promise<Removal> => {
       const { fileSystem, transport, mountedNames } = this.#readers!;
       const { release, tree } = this.#now;
-      const swap = await inSteps(fileSystem.prepare({ release, tree: tree.withoutNodes() }));
+      const nothing = { release, tree: tree.withoutNodes(), hydration: undefined };
+      const swap = await inSteps(fileSystem.prepare(nothing));
       if ((await mountedNames.paths()).length > 0) return "held";
       if (!may()) return "not now";
       await transport.switchTo(() => {
         swap([]);
         this.#isTaken = true;
+        // Readers may ask for an inode of it for ever, so this object stays, and would keep the whole tree in memory.
+        this.#now = nothing;
+        this.#next = undefined;
         taken();
       });
       return "taken";
