@@ -406,6 +406,30 @@ t.test("one that cannot be read is left out, and tried again; none at all is an 
   await t.rejects(mounted(t, { canister, cache }), /torn/);
 });
 
+t.test("none waits for another whose tree does not come", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const before = await mounted(t, host);
+  await before.mount.hydrated;
+  await before.end();
+  canister.publish(4);
+  canister.promote("stable", 3);
+  canister.promote("canary", 4);
+  const asked: number[] = [];
+  const bothAsked = Promise.withResolvers<void>();
+  canister.beforeManifest = async (number) => {
+    if (number < 3) return;
+    asked.push(number);
+    if (asked.length > 1) bothAsked.resolve();
+    await bothAsked.promise;
+    throw new Error("torn");
+  };
+  const { mount, shows } = await mounted(t, host);
+  t.same(asked.slice(0, 2), [4, 3]);
+  t.match(mount.describe(), { warning: /^canary: .*torn.*; stable: .*torn/ });
+  await shows({ canary: 2, stable: 1 });
+});
+
 t.test("a canister without channels: an empty directory, and what to do", async (t) => {
   const host = { ...(await newHost(t)), canister: madeUpChannels() };
   const { mount, names, shows, looked, logged } = await mounted(t, host);
