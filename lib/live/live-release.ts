@@ -285,6 +285,8 @@ export class LiveRelease {
     for (const { release } of releases)
       for (const key of this.#from.source.piecesOf(release)) needed.add(key);
     this.#isPinned = await store.pin(this.#pin, needed);
+    // It may have been taken away in the meantime, and nobody else would unpin these.
+    if (this.#isTaken) await store.unpin(this.#pin);
     return fits;
   }
 

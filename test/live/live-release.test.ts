@@ -115,6 +115,17 @@ t.test(
   },
 );
 
+t.test("what is taken away while it is reserved is not reserved", async (t) => {
+  const many = Array.from({ length: 5000 }, (_, i) => chunkOf(`${i}`));
+  const { live, pinned } = liveOf(mountedOf(A, treeOf(...many)), { capacity: 1_000_000 });
+  await live.reserve();
+  t.equal(pinned.keys.size, 5001);
+  const reserved = live.reserve();
+  t.equal(await live.takeAway(() => {}, always), "taken");
+  await reserved;
+  t.equal(pinned.keys.size, 0);
+});
+
 t.test("a newer proof of the live release", async (t) => {
   const before = new Date(Date.now() - 60_000);
   const { live, fileSystem, kept } = liveOf(mountedOf({ ...A, certifiedAt: before }, treeOf(chunkOf("a"))));
