@@ -230,5 +230,7 @@ function fileNameOf({ canister, rootKey, release, channel }: ReleaseAddress, kin
   const network = networkOf(rootKey);
   const named = release ?? channel;
   const what = named === undefined ? "" : `@${named}`;
-  return `${canister.toText()}-${network}${what}${kind === "icfs" ? "" : `.${kind}`}`;
+  // A channel's name may end as that of an unfinished file, which is removed after a day (lib/replace-file.ts).
+  const end = what.endsWith(".new") ? "~" : "";
+  return `${canister.toText()}-${network}${what}${end}${kind === "icfs" ? "" : `.${kind}`}`;
 }
