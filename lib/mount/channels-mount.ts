@@ -19,7 +19,7 @@ import {
   type MountDescription,
   type MountStatus,
 } from "../live/report/status.ts";
-import { named } from "../log.ts";
+import { kindOf, named } from "../log.ts";
 import type { CanisterAddress } from "../source/address.ts";
 import type { AllChannels } from "../source/icfs/all-channels.ts";
 import { nameOf, namesOf, type ReleaseNames, servedInWords } from "../source/words.ts";
@@ -51,6 +51,8 @@ export class ChannelsMount {
   #standing: ReadonlySet<string>;
   /** Channels that are being opened. */
   readonly #coming = new Set<string>();
+  /** Why channels could not be opened, as the log has said. */
+  readonly #problems = new Map<string, string>();
   readonly #schedule: CheckSchedule;
   readonly #lastCheck: LastCheck;
   #transport: MountedTransport | undefined;
@@ -135,6 +137,7 @@ export class ChannelsMount {
     this.#lastCheck.succeeded();
     if (names.length > 0 || this.#standing.size > 0) this.#warning = undefined;
     this.#standing = new Set(names);
+    for (const name of this.#problems.keys()) if (!this.#standing.has(name)) this.#problems.delete(name);
     for (const name of names) {
       const directory = this.#directories.get(name);
       if (directory === undefined) {
@@ -160,10 +163,16 @@ export class ChannelsMount {
       const tree = this.#add(name, opened);
       tree.mounted(this.#transport!);
       await this.#transport!.switchTo(() => this.#fileSystem.link(name, tree.fileSystem));
+      this.#problems.delete(name);
       log.info(`channel ${name} is here: ${nameOf(opened.first.release)}`);
       tree.follow();
     } catch (error) {
-      log.warn(`channel ${name} cannot be shown: ${messageOf(error)}`);
+      const message = messageOf(error);
+      // Once, not once a minute, as in lib/live/last-check.ts.
+      if (this.#problems.get(name) !== kindOf(message)) {
+        log.warn(`channel ${name} cannot be shown: ${message}`);
+      }
+      this.#problems.set(name, kindOf(message));
     } finally {
       this.#coming.delete(name);
     }

@@ -396,8 +396,33 @@ t.test("one that cannot be read is left out, and tried again; none at all is an 
   const { shows, looked, logged } = await mounted(t, host);
   await shows({ stable: 1 });
   t.match(logged.join("\n"), /warn channel canary cannot be shown: torn/);
+  const said = () => logged.filter((line) => /channel canary cannot be shown/.test(line)).length;
+  let tries = 0;
+  const torn = (why: string) => async (number: number) => {
+    tries += 1;
+    if (number === 2) throw new Error(why);
+  };
+  const triedAgain = async (why: string) => {
+    canister.beforeManifest = torn(why);
+    for (let i = 0; i < 3; i++) {
+      const before = tries;
+      await looked();
+      await until("it is tried again", () => tries > before);
+    }
+    await shows({ stable: 1 });
+  };
+  await triedAgain("torn");
+  const first = said();
+  t.ok(first <= 2, "it is said once by whoever opens the mount, and once by the mount");
+  await triedAgain("torn");
+  t.equal(said(), first);
+  await triedAgain("worn");
+  t.equal(said(), first + 1, "another reason is said as well");
+  canister.promote("canary", undefined);
   await looked();
-  await shows({ stable: 1 });
+  canister.promote("canary", 2);
+  await triedAgain("worn");
+  t.equal(said(), first + 2, "and the same of a channel that was made again");
   canister.beforeManifest = async () => {};
   await looked();
   await shows({ canary: 2, stable: 1 });
