@@ -216,6 +216,36 @@ t.test("a directory waits for quiet by itself", async (t) => {
   await shows({ canary: 3, stable: 3 });
 });
 
+t.test("a directory does not switch between a lookup and the open", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const { mount, root, inodeOf, read, shown, shows, looked } = await mounted(t, host, { quiet: 1 });
+  await mount.hydrated;
+  const { switchTo } = LiveRelease.prototype;
+  let handle: number | undefined;
+  LiveRelease.prototype.switchTo = async function (next, switched, may) {
+    let inode = 0;
+    const isDone = await switchTo.call(this, next, switched, () => {
+      inode = inodeOf("stable/version");
+      root.retain(inode);
+      return may();
+    });
+    handle ??= open(root, inode);
+    return isDone;
+  };
+  t.teardown(() => {
+    LiveRelease.prototype.switchTo = switchTo;
+  });
+  canister.promote("stable", 3);
+  await looked();
+  await until("it was about to switch", () => handle !== undefined);
+  t.same(shown(), { canary: 2, stable: 1 });
+  t.equal(await read(handle!), versionOf(1));
+  LiveRelease.prototype.switchTo = switchTo;
+  root.release(handle!);
+  await shows({ canary: 2, stable: 3 });
+});
+
 t.test("one that is new appears, and one that was deleted goes, when nobody has a file open", async (t) => {
   const host = await newHost(t);
   const { canister } = host;
