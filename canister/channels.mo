@@ -12,6 +12,7 @@ import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
 import Principal "mo:core/Principal";
 import Region "mo:core/Region";
+import Runtime "mo:core/Runtime";
 import Set "mo:core/Set";
 import Text "mo:core/Text";
 
@@ -45,7 +46,8 @@ module {
   /// A promoter's request.
   public type Change = {
     channel : Text;
-    /// The release to point to; null deletes the channel.
+    /// The release to point to; 0 deletes the channel. Null is refused: a number of another type is decoded as null, and must not delete
+    /// anything.
     release : ?Nat64;
     /// The serial of its last record, as far as the caller knows; null when there is none.
     serial : ?Nat64;
@@ -113,12 +115,13 @@ module {
       case (?problem) return ?#invalid problem;
       case null {};
     };
+    if (release == null) return ?#invalid "no release was given as a nat64: give its number, or 0 to delete the channel";
     let last = serialOf(channels, channel);
     if (serial != last) return ?#conflict({ serial = last });
     if (last == null and Map.size(channels.named) >= maxNames) {
       return ?#invalid("there have been " # Nat.toText(maxNames) # " channels, deleted ones included: use one of their names");
     };
-    if (release == null and numberOf(channels, channel) == 0) return ?#invalid("there is no channel " # channel);
+    if (release == ?0 and numberOf(channels, channel) == 0) return ?#invalid("there is no channel " # channel);
     null;
   };
 
@@ -135,10 +138,7 @@ module {
   ///
   /// @param header the hash of the release's header; empty when the change deletes the channel
   public func add(channels : Channels, canister : Principal, { channel = name; release; note } : Change, header : Blob, set_by : Principal, at : Nat64) : Nat64 {
-    let number = switch release {
-      case (?number) number;
-      case null 0 : Nat64;
-    };
+    let ?number = release else Runtime.unreachable();
     let (channel, before) = switch (Map.get(channels.named, Text.compare, name)) {
       case (?channel) (channel, ?channel.hash);
       case null {

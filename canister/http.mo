@@ -334,6 +334,8 @@ module {
   /// not, since each path would need its own answer in the tree.
   func sentByChannel({ site; kit; named } : Served, { url } : Request, segments : [Blob]) : Responses.Response {
     let ?(_, release) = Array.find<Channels.Named>(named, func((name, _)) = segments[0] == Text.encodeUtf8("@" # name)) else return Responses.notFound();
+    // No tree has such names, and clients resolve them: a redirect with `..` would lead out of the release.
+    if (Array.any<Blob>(segments, func(segment) = segment == ("." : Blob) or segment == (".." : Blob))) return Responses.notFound();
     if (not Map.containsKey(site.pins, Nat64.compare, release)) return Responses.notReady();
     let path = List.empty<Blob>();
     for (i in segments.keys()) {

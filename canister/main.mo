@@ -510,13 +510,9 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case null {};
     };
     if (isTooLong(change.note)) return #err(#invalid noteTooLong);
-    let header = switch (change.release) {
-      case (?number) {
-        if (not Retention.isHeld(retention, number)) return #err(#invalid(notHeldText number));
-        History.hash(history, Nat64.toNat(number));
-      };
-      case null "" : Blob;
-    };
+    let ?number = change.release else Runtime.unreachable();
+    if (number > 0 and not Retention.isHeld(retention, number)) return #err(#invalid(notHeldText number));
+    let header = if (number > 0) History.hash(history, Nat64.toNat(number)) else "" : Blob;
     let serial = Channels.add(promoted, Principal.fromActor(self), change, header, caller, now());
     named := Channels.all(promoted);
     namedReleases := Channels.releases(named);

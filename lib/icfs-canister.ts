@@ -96,7 +96,7 @@ export interface IcfsCanister {
   /** Canisters from before channels have no such method. */
   promote(change: {
     readonly channel: string;
-    /** None: the channel is deleted. */
+    /** 0: the channel is deleted. None is refused: a number of another type arrives as none. */
     readonly release: [] | [bigint];
     /** The serial of the channel's last record, as far as the caller knows; none before the first. */
     readonly serial: [] | [bigint];

@@ -53,7 +53,7 @@ export async function changeChannel(caller: Caller, change: Change): Promise<num
   const call = () =>
     canister.promote({
       channel: name,
-      release: number === undefined ? [] : [BigInt(number)],
+      release: [BigInt(number ?? 0)],
       serial: last === undefined ? [] : [BigInt(last.record.serial)],
       note,
     });

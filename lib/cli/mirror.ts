@@ -8,6 +8,7 @@ import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { detectSource } from "../source/detect.ts";
 import { openReader } from "../source/icfs/open-release.ts";
 import { noMirrors } from "../source/open-source.ts";
+import { namesOf } from "../source/words.ts";
 import { sizeText } from "../units.ts";
 import { checkOrder } from "./argument-order.ts";
 import { REQUEST_TIMEOUT_MS, releaseAddressOf } from "./connect.ts";
@@ -45,7 +46,7 @@ export function mirrorCommand(): Command {
     .addOption(
       flag(
         "--json",
-        "print one object: canister, directory, release and header, newest, certifiedAt, files, bytes, chunks, damaged, fetchedChunks, fetchedBytes, removed",
+        "print one object: canister, directory, release and header, channel and serial, where there is one, newest, certifiedAt, files, bytes, chunks, damaged, fetchedChunks, fetchedBytes, removed",
       ),
     );
   return withNetwork(command, "none, anonymous").action(mirror);
@@ -61,7 +62,7 @@ async function mirror(text: string, directory: string, options: MirrorCommandOpt
   stopOnSignals(progress, () => opened?.removeIfEmpty());
   try {
     const reader = openReader(address, REQUEST_TIMEOUT_MS);
-    const { release, certifiedAt, ...counts } = await MirrorDirectory.open(
+    const { release, channel, certifiedAt, ...counts } = await MirrorDirectory.open(
       resolve(directory),
       (mirror) => {
         opened = mirror;
@@ -75,7 +76,7 @@ async function mirror(text: string, directory: string, options: MirrorCommandOpt
     const { number } = release.header;
     const { files, bytes, damaged, fetchedChunks, fetchedBytes, removed } = counts;
     if (options.json) {
-      const names = { release: number, header: release.hash.toString("hex") };
+      const names = namesOf({ number, hash: release.hash, channel });
       console.log(
         jsonLine({ canister, directory, ...names, certifiedAt: certifiedAt.toISOString(), ...counts }),
       );

@@ -22,7 +22,7 @@ export interface FollowerOptions {
   /** Whether a release goes live only once all of it is here. Default: it goes live anyway, and is read on demand. */
   readonly mustBeWhole?: boolean;
   readonly hydrator: Pick<Hydrator, "hydrate">;
-  readonly quiet: Pick<Quiet, "wait">;
+  readonly quiet: Pick<Quiet, "wait" | "isQuiet">;
   /** Where the parts of a tree can be kept. */
   readonly pieces: Pieces | undefined;
   readonly log: Log;
@@ -60,7 +60,7 @@ export class Follower {
   readonly #lastCheck: LastCheck;
   /** The hash of a release whose contents contradict its manifest. */
   #refused: string | undefined;
-  /** Since when (by performance.now()) a release, whichever it is now, has been ready to go live. */
+  /** Since when (by performance.now()) a release, whichever it is now, has been ready to go live; undefined: none is. */
   #readySince: number | undefined;
   readonly #hydrated = Promise.withResolvers<void>();
 
@@ -131,6 +131,7 @@ export class Follower {
       await this.#live.renew(found);
       if (this.#ended.signal.aborted) return;
       this.#abandonNext();
+      this.#readySince = undefined;
       // Fetching the live release was interrupted for the one that was just abandoned.
       if (this.#fetching.signal.aborted) {
         this.#fetching = new AbortController();
@@ -166,26 +167,35 @@ export class Follower {
       signal.throwIfAborted();
       next.tree = tree;
       const isWhole = await this.#fetchWhole(next, tree, signal);
+      signal.throwIfAborted();
       if (!isWhole && this.#options.mustBeWhole) throw new Error("not all of it can be kept on this host");
       next.isReady = true;
       this.#readySince ??= performance.now();
-      const { quiet: isQuiet, waited } = await quiet.wait(this.#readySince, signal);
-      signal.throwIfAborted();
-      const { hydration } = next;
-      await this.#live.switchTo({ release: next.release, tree, hydration }, () => {
-        this.#readySince = undefined;
-        if (this.#next === next) this.#next = undefined;
-        const how = isWhole ? "all of it is here" : "it is read on demand";
-        const when = isQuiet
-          ? `after ${seconds(waited)} s of waiting for quiet`
-          : `though files are in use, after ${seconds(waited)} s`;
-        log.info(`${name} is live (${how}), ${when}`);
-      });
+      const since = this.#readySince;
+      for (let isLive = false; !isLive; ) {
+        const { quiet: isQuiet, waited } = await quiet.wait(since, signal);
+        signal.throwIfAborted();
+        const { hydration } = next;
+        const switched = () => {
+          this.#readySince = undefined;
+          if (this.#next === next) this.#next = undefined;
+          const how = isWhole ? "all of it is here" : "it is read on demand";
+          const when = isQuiet
+            ? `after ${seconds(waited)} s of waiting for quiet`
+            : `though files are in use, after ${seconds(waited)} s`;
+          log.info(`${name} is live (${how}), ${when}`);
+        };
+        // A boot may begin while the switch is prepared.
+        const may = () => !signal.aborted && (!isQuiet || quiet.isQuiet);
+        isLive = await this.#live.switchTo({ release: next.release, tree, hydration }, switched, may);
+      }
       this.#hydrated.resolve();
       if (!isWhole) await this.#fetchLive();
     } catch (error) {
       if (signal.aborted) return;
       if (this.#next === next) this.#next = undefined;
+      // A release that was ready before has been abandoned for this one.
+      if (!next.isReady) this.#readySince = undefined;
       if (error instanceof WrongFileError) this.#refused = release.hash.toString("hex");
       log.error(`${name} does not go live: ${messageOf(error)}`);
       // It was interrupted for the next release.

@@ -16,6 +16,9 @@ import { type Chunk, keyOf, type Tree } from "../tree/tree.ts";
 import { ageOf } from "./first-release.ts";
 import type { Hydration } from "./hydrate.ts";
 
+/** How an attempt to take a release away has ended. "held": something is mounted inside. */
+export type Removal = "taken" | "held" | "not now";
+
 /** A release that is live, or will be. */
 export interface MountedRelease extends ServedRelease {
   /** How much of it has been fetched; undefined while it is read on demand. */
@@ -171,8 +174,10 @@ export class LiveRelease {
    * Switches new readers to another release, and keeps that one instead of the previous one.
    *
    * @param switched called at the moment of the switch
+   * @param may whether it may still be done, asked at that moment: it takes a while to prepare
+   * @returns false when it was not to be done any more: then nothing changes
    */
-  async switchTo(next: MountedRelease, switched: () => void): Promise<void> {
+  async switchTo(next: MountedRelease, switched: () => void, may: () => boolean): Promise<boolean> {
     this.#sawTime(next.release);
     const swapped = () => {
       this.#now = next;
@@ -180,47 +185,60 @@ export class LiveRelease {
       switched();
       this.#options.changed?.(next);
     };
-    await this.#oneSwitch(() => {
-      if (this.#isTaken) return;
-      return this.#readers === undefined ? swapped() : this.#switchReaders(next, swapped);
+    const isDone = await this.#oneSwitch(async () => {
+      if (this.#isTaken) return true;
+      if (this.#readers !== undefined) return this.#switchReaders(next, swapped, may);
+      if (!may()) return false;
+      swapped();
+      return true;
     });
+    if (!isDone) return false;
     await this.keep();
     // The release may fit alone. If not, this only releases what the previous one had reserved.
     await this.reserve();
+    return true;
   }
 
-  async #switchReaders(next: MountedRelease, swapped: () => void): Promise<void> {
+  async #switchReaders(next: MountedRelease, swapped: () => void, may: () => boolean): Promise<boolean> {
     const { fileSystem, transport, mountedNames } = this.#readers!;
     const swap = await inSteps(fileSystem.prepare(next));
     const paths = await mountedNames.paths();
+    if (!may()) return false;
     await transport.switchTo(() => {
       const held = swap(paths);
       swapped();
       mountedNames.switched(held, next);
     });
+    return true;
   }
 
   /**
    * Removes the release from readers for good. A file that is open can still be read to its end.
    *
    * @param taken called at the moment of removal
-   * @returns false when something is mounted inside: then nothing changes
+   * @param may as for switchTo()
+   * @returns "taken", or else nothing changes
    */
-  async takeAway(taken: () => void): Promise<boolean> {
-    const isTaken = await this.#oneSwitch(async () => {
+  async takeAway(taken: () => void, may: () => boolean): Promise<Removal> {
+    const outcome = await this.#oneSwitch(async (): Promise<Removal> => {
       const { fileSystem, transport, mountedNames } = this.#readers!;
       const { release, tree } = this.#now;
-      const swap = await inSteps(fileSystem.prepare({ release, tree: tree.withoutNodes() }));
-      if ((await mountedNames.paths()).length > 0) return false;
+      const nothing = { release, tree: tree.withoutNodes(), hydration: undefined };
+      const swap = await inSteps(fileSystem.prepare(nothing));
+      if ((await mountedNames.paths()).length > 0) return "held";
+      if (!may()) return "not now";
       await transport.switchTo(() => {
         swap([]);
         this.#isTaken = true;
+        // Readers may ask for an inode of it for ever, so this object stays, and would keep the whole tree in memory.
+        this.#now = nothing;
+        this.#next = undefined;
         taken();
       });
-      return true;
+      return "taken";
     });
-    if (isTaken) await this.#options.store?.unpin(this.#pin);
-    return isTaken;
+    if (outcome === "taken") await this.#options.store?.unpin(this.#pin);
+    return outcome;
   }
 
   /**
@@ -267,6 +285,8 @@ export class LiveRelease {
     for (const { release } of releases)
       for (const key of this.#from.source.piecesOf(release)) needed.add(key);
     this.#isPinned = await store.pin(this.#pin, needed);
+    // It may have been taken away in the meantime, and nobody else would unpin these.
+    if (this.#isTaken) await store.unpin(this.#pin);
     return fits;
   }
 

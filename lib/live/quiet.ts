@@ -17,6 +17,9 @@ const THIS_HOSTS: Clock = {
   sleep: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }),
 };
 
+/** Milliseconds within which somebody who looks up a file opens it. That takes the kernel much less, unless this host is busy. */
+const OPENING_MS = 20;
+
 export class Quiet {
   readonly #length: number;
   readonly #longestWait: number;
@@ -24,6 +27,7 @@ export class Quiet {
   #open = 0;
   /** When a file was last opened or closed. */
   #lastUse = Number.NEGATIVE_INFINITY;
+  #lastLookup = Number.NEGATIVE_INFINITY;
 
   /**
    * @param length milliseconds without an open file that count as quiet; 0: it is always quiet
@@ -39,6 +43,11 @@ export class Quiet {
   opened(): void {
     this.#open += 1;
     this.#lastUse = this.#clock.now();
+  }
+
+  /** A name was looked up. If that was to open it, what is opened is already chosen. */
+  lookedUp(): void {
+    this.#lastLookup = this.#clock.now();
   }
 
   /** A file was closed, or could not be opened. */
@@ -63,9 +72,15 @@ export class Quiet {
     }
   }
 
+  /** Whether it is quiet now. */
+  get isQuiet(): boolean {
+    return this.#left(this.#clock.now()) <= 0;
+  }
+
   /** The least time until it is quiet, in milliseconds. */
   #left(now: number): number {
     if (this.#length === 0) return 0;
-    return this.#open > 0 ? this.#length : this.#lastUse + this.#length - now;
+    if (this.#open > 0) return this.#length;
+    return Math.max(this.#lastUse + this.#length, this.#lastLookup + OPENING_MS) - now;
   }
 }

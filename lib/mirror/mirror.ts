@@ -30,6 +30,8 @@ export interface MirrorProgress {
 
 export interface Mirrored {
   readonly release: VerifiedHeader;
+  /** The record of the channel that points to it, if one was requested. */
+  readonly channel: ProvenRelease["channel"];
   /** The number of the newest release, which the mirror's proof covers. */
   readonly newest: number;
   readonly certifiedAt: Date;
@@ -121,6 +123,7 @@ export async function mirrorRelease(
   const { damaged } = directory;
   return {
     release: { header, hash },
+    channel: proven.channel,
     newest: head.header.number,
     certifiedAt,
     files: tree.files,

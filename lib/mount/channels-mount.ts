@@ -9,6 +9,7 @@ import { JoinedFileSystem } from "../fs/view/joined-filesystem.ts";
 import { noReaders } from "../fs/view/tree-filesystem.ts";
 import { CheckSchedule } from "../live/check-schedule.ts";
 import { LastCheck } from "../live/last-check.ts";
+import type { Removal } from "../live/live-release.ts";
 import { serveControl } from "../live/report/control.ts";
 import { networkStatusOf } from "../live/report/network-status.ts";
 import { writeStatistics } from "../live/report/statistics-file.ts";
@@ -18,7 +19,7 @@ import {
   type MountDescription,
   type MountStatus,
 } from "../live/report/status.ts";
-import { named } from "../log.ts";
+import { kindOf, named } from "../log.ts";
 import type { CanisterAddress } from "../source/address.ts";
 import type { AllChannels } from "../source/icfs/all-channels.ts";
 import { nameOf, namesOf, type ReleaseNames, servedInWords } from "../source/words.ts";
@@ -39,7 +40,8 @@ export class ChannelsMount {
   readonly site = undefined;
   readonly #address: CanisterAddress;
   readonly #channels: AllChannels;
-  readonly #warning: string | undefined;
+  /** Until the network says that there are channels. */
+  #warning: string | undefined;
   readonly #options: CanisterMountOptions;
   readonly #shared: Shared;
   readonly #fileSystem: JoinedFileSystem;
@@ -49,6 +51,8 @@ export class ChannelsMount {
   #standing: ReadonlySet<string>;
   /** Channels that are being opened. */
   readonly #coming = new Set<string>();
+  /** Why channels could not be opened, as the log has said. */
+  readonly #problems = new Map<string, string>();
   readonly #schedule: CheckSchedule;
   readonly #lastCheck: LastCheck;
   #transport: MountedTransport | undefined;
@@ -131,7 +135,9 @@ export class ChannelsMount {
       return;
     }
     this.#lastCheck.succeeded();
+    if (names.length > 0 || this.#standing.size > 0) this.#warning = undefined;
     this.#standing = new Set(names);
+    for (const name of this.#problems.keys()) if (!this.#standing.has(name)) this.#problems.delete(name);
     for (const name of names) {
       const directory = this.#directories.get(name);
       if (directory === undefined) {
@@ -157,10 +163,16 @@ export class ChannelsMount {
       const tree = this.#add(name, opened);
       tree.mounted(this.#transport!);
       await this.#transport!.switchTo(() => this.#fileSystem.link(name, tree.fileSystem));
+      this.#problems.delete(name);
       log.info(`channel ${name} is here: ${nameOf(opened.first.release)}`);
       tree.follow();
     } catch (error) {
-      log.warn(`channel ${name} cannot be shown: ${messageOf(error)}`);
+      const message = messageOf(error);
+      // Once, not once a minute, as in lib/live/last-check.ts.
+      if (this.#problems.get(name) !== kindOf(message)) {
+        log.warn(`channel ${name} cannot be shown: ${message}`);
+      }
+      this.#problems.set(name, kindOf(message));
     } finally {
       this.#coming.delete(name);
     }
@@ -173,17 +185,22 @@ export class ChannelsMount {
     const going = new AbortController();
     directory.going = going;
     try {
-      await tree.quiet.wait(performance.now(), going.signal);
-      going.signal.throwIfAborted();
-      const isGone = await tree.live.takeAway(() => {
+      const taken = () => {
         this.#fileSystem.unlink(name);
         this.#directories.delete(name);
-      });
-      if (isGone) {
+      };
+      const start = performance.now();
+      let outcome: Removal = "not now";
+      while (outcome === "not now") {
+        const { quiet: isQuiet } = await tree.quiet.wait(start, going.signal);
+        going.signal.throwIfAborted();
+        // A boot may begin while the removal is prepared.
+        const may = () => !going.signal.aborted && (!isQuiet || tree.quiet.isQuiet);
+        outcome = await tree.live.takeAway(taken, may);
+      }
+      if (outcome === "taken") {
         tree.follower.end();
         log.info(`channel ${name} was deleted: its directory is gone`);
-        // The channel was created again in the meantime.
-        if (this.#standing.has(name)) void this.#appear(name);
       } else if (!directory.isHeld) {
         directory.isHeld = true;
         log.warn(`channel ${name} was deleted: its directory stays until what is mounted in it is unmounted`);

@@ -1,4 +1,5 @@
 /** What a mount of all channels starts with: the release of each channel now, or the one that was kept on this host. */
+import pLimit from "p-limit";
 import { messageOf, UserError } from "../errors.ts";
 import { ERROR_CODES, RejectError } from "../ic/call-errors.ts";
 import { type FirstRelease, nothingKept, openFirst } from "../live/first-release.ts";
@@ -8,6 +9,12 @@ import { detectSource } from "../source/detect.ts";
 import type { AllChannels } from "../source/icfs/all-channels.ts";
 import type { KeptBy } from "../source/kept.ts";
 import type { CanisterMountOptions } from "./options.ts";
+
+/**
+ * How many channels are opened at once. If the network names releases and does not give their trees, each channel takes some seconds, and
+ * systemd waits 90 for a mount. A tree may take a hundred megabytes while it is read.
+ */
+const PARALLEL_CHANNELS = 8;
 
 /** What a channel is first shown with. */
 export interface FirstChannel {
@@ -47,16 +54,18 @@ export async function openFirstChannels(
         problem = { error: await explained(error, address, options) };
         return channels.known;
       });
-  const opened = new Map<string, FirstChannel>();
+  const limit = pLimit(PARALLEL_CHANNELS);
   let failure = problem;
-  for (const name of names) {
+  const open = async (name: string): Promise<[string, FirstChannel][]> => {
     try {
-      opened.set(name, await openChannel(name, channels, options));
+      return [[name, await openChannel(name, channels, options)]];
     } catch (error) {
       failure ??= { error };
       log.warn(`channel ${name} cannot be shown: ${messageOf(error)}`);
+      return [];
     }
-  }
+  };
+  const opened = new Map((await Promise.all(names.map((name) => limit(open, name)))).flat());
   if (opened.size === 0 && failure !== undefined) throw failure.error;
   if (opened.size === 0 && offline) throw nothingKept(address.canister);
   return {

@@ -83,6 +83,7 @@ export class FollowedTree {
       canister: from.address.canister.toText(),
       listXattrs: options.listXattrs,
       readTimeout: options.readTimeout,
+      onLookup: () => quiet.lookedUp(),
       onOpen: (file, tree) => {
         quiet.opened();
         boot?.opened(file, tree);

@@ -152,7 +152,9 @@ export function keptHeaders(store: BlobStore, address: ReleaseAddress) {
 /** The canister's kind, by what is kept of it. If several are, the one that is proved best; undefined when nothing is kept. */
 export async function keptKind(store: BlobStore, address: ReleaseAddress): Promise<SourceKind | undefined> {
   for (const kind of ["icfs", "assets", "icboot"] as const) {
-    for (const named of [address, withoutNumber(address)]) {
+    const whole = withoutNumber(address);
+    // Other kinds have no releases. (A channel's name may end as the names of their files do: `stable.assets`.)
+    for (const named of kind === "icfs" ? [address, whole] : [whole]) {
       if ((await store.readBlob(fileNameOf(named, kind))) !== undefined) return kind;
     }
   }
@@ -228,5 +230,7 @@ function fileNameOf({ canister, rootKey, release, channel }: ReleaseAddress, kin
   const network = networkOf(rootKey);
   const named = release ?? channel;
   const what = named === undefined ? "" : `@${named}`;
-  return `${canister.toText()}-${network}${what}${kind === "icfs" ? "" : `.${kind}`}`;
+  // A channel's name may end as that of an unfinished file, which is removed after a day (lib/replace-file.ts).
+  const end = what.endsWith(".new") ? "~" : "";
+  return `${canister.toText()}-${network}${what}${end}${kind === "icfs" ? "" : `.${kind}`}`;
 }

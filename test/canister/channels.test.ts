@@ -1,7 +1,9 @@
 /** Channels: who may move them, what the canister certifies of them, which releases they hold, and what remains after deletion. */
+import type { IDL } from "@icp-sdk/core/candid";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
+import { actorOf } from "../../lib/ic/actor.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import type { PromoteResult } from "../../lib/icfs-canister.ts";
 import { AbsentChannelError } from "../../lib/source/icfs/channels.ts";
@@ -125,13 +127,34 @@ t.test("an invalid promotion is refused, and changes nothing", async (t) => {
     t.match(await owner.promote(set(name, 1n)), { err: { invalid: /a channel's name has/ } }, name);
   }
   t.match(await owner.promote(set("stable", 3n)), { err: { invalid: /release 3 is not held/ } });
-  t.match(await owner.promote(set("stable", 0n)), { err: { invalid: /release 0 is not held/ } });
   t.match(await owner.promote(set("stable", undefined)), { err: { invalid: /there is no channel stable/ } });
   t.match(await owner.promote(set("stable", 1n, 1n)), { err: { conflict: { serial: exactly() } } });
   const note = "n".repeat(1025);
   t.match(await owner.promote(set("stable", 1n, undefined, note)), { err: { invalid: /longer than 1024/ } });
   t.equal((await proved(canister, "channels")).channels.size, 0);
   for (const name of ["0a", "n".repeat(64), "1.2"]) t.match(await owner.promote(set(name, 1n)), { ok: 1n });
+});
+
+t.test("a release of another type than nat64, which Candid turns into none, deletes nothing", async (t) => {
+  const canister = await publishedTwice(t);
+  const { owner, network, id } = canister;
+  await owner.promote(set("stable", 1n));
+  const careless: IDL.InterfaceFactory = ({ IDL }) => {
+    const change = {
+      channel: IDL.Text,
+      release: IDL.Opt(IDL.Int),
+      serial: IDL.Opt(IDL.Nat64),
+      note: IDL.Text,
+    };
+    const error = IDL.Variant({ invalid: IDL.Text, conflict: IDL.Reserved });
+    const result = IDL.Variant({ ok: IDL.Nat64, err: error });
+    return IDL.Service({ promote: IDL.Func([IDL.Record(change)], [result], []) });
+  };
+  const caller = actorOf<typeof owner>(careless, { agent: network.agent, canisterId: id });
+  const refusal = { err: { invalid: /no release was given as a nat64/ } };
+  t.match(await caller.promote(set("stable", 2n, 1n)), refusal);
+  t.match(await owner.promote({ ...set("stable", 2n, 1n), release: [] }), refusal);
+  t.match((await proved(canister, { channel: "stable" })).channels.get("stable"), { release: { number: 1 } });
 });
 
 t.test("serials only grow, even after a deletion, and each record leads to the one before", async (t) => {
@@ -218,6 +241,10 @@ t.test("over HTTP: the proof, a certified script, and uncertified redirects", as
   t.equal(await location("/@stable/d/"), "/.icfs/at/1/d/");
   t.equal(await location(`/@stable/a?canisterId=${id}`), `/.icfs/at/1/a?canisterId=${id}`);
   for (const url of ["/@none/a", "/@/a", "/@stable-/a"]) t.equal((await site.get(url)).status, 404, url);
+  for (const path of ["..", "../a", "%2e%2e/a", "d/.%2E/../../a", "./a", "d/.", "d/../"]) {
+    t.equal((await site.get(`/@stable/${path}`)).status, 404, `${path} would lead out of the release`);
+  }
+  t.equal(await location("/@stable/.a/..b/..."), "/.icfs/at/1/.a/..b/...");
   t.equal((await site.get("/@stable/a", { method: "PUT" })).status, 405);
   for (const name of ["stable", "stable-2"]) {
     t.equal(await site.text(`/.icfs/boot/${name}.ipxe`), "#!ipxe\nchain /.icfs/at/1/boot.ipxe\n");

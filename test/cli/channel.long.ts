@@ -83,7 +83,8 @@ t.test("a channel is promoted, read, moved back, listed and deleted", async (t) 
 
   await t.test("a mirror and icfs serve give a channel without the network", async (t) => {
     const mirror = join(c.directory, "mirror");
-    t.match(JSON.parse(await c.owner("mirror", `${id}@stable`, mirror, "--json")), { release: 1, newest: 2 });
+    const mirrored = JSON.parse(await c.owner("mirror", `${id}@stable`, mirror, "--json"));
+    t.match(mirrored, { release: 1, channel: "stable", serial: Number, newest: 2 });
     t.match(await c.icfs(["mirror", id, mirror]), {
       code: 1,
       stderr: /is a mirror of something else \(it has .icfs\/channel\/stable\)/,

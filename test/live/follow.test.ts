@@ -15,13 +15,21 @@ const A = releaseOf("A");
 const B = releaseOf("B");
 
 /** Follows a source from release A on. Its newest release is `newest.release`. */
-function following(hydrate: FollowerOptions["hydrator"]["hydrate"], fixture = {}) {
+function following(
+  hydrate: FollowerOptions["hydrator"]["hydrate"],
+  {
+    quiet = new Quiet(0, 0),
+    ...fixture
+  }: Partial<Pick<FollowerOptions, "quiet">> & Parameters<typeof liveOf>[1] = {},
+) {
   const newest = {
     release: A,
     looks: 0,
     refuse: undefined as (() => Error) | undefined,
     /** The source's answer is held back until this is settled. */
     answer: undefined as Promise<void> | undefined,
+    /** Its tree cannot be read. */
+    isBroken: false,
   };
   const mounted = liveOf(mountedOf(A, tree), fixture);
   const source = {
@@ -31,13 +39,16 @@ function following(hydrate: FollowerOptions["hydrator"]["hydrate"], fixture = {}
       if (newest.refuse !== undefined) throw newest.refuse();
       return newest.release;
     },
-    tree: async () => tree,
+    async tree() {
+      if (newest.isBroken) throw new Error("no manifest");
+      return tree;
+    },
   };
   const follower = new Follower(source, mounted.live, true, {
     refresh: 20,
     hydrate: true,
     hydrator: { hydrate },
-    quiet: new Quiet(0, 0),
+    quiet,
     pieces: undefined,
     log: mounted.log,
   });
@@ -91,6 +102,79 @@ t.test("a release that contradicts its manifest does not go live, and is fetched
   t.equal(logged.filter((line) => /is out/.test(line)).length, 1);
   t.equal(live.now.release, A);
   t.equal(follower.status().next, undefined);
+});
+
+t.test("the wait for quiet starts over once no release waits any more", async (t) => {
+  const starts: number[] = [];
+  const quiet = {
+    isQuiet: false,
+    wait: (start: number, signal: AbortSignal) => {
+      starts.push(start);
+      return new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    },
+  };
+  const { logged, newest, follower } = following(async () => {}, { quiet });
+  const waiting = async (release: Release, count: number) => {
+    newest.release = release;
+    while (starts.length < count) await sleep(5);
+  };
+  void follower.run();
+  await waiting(B, 1);
+  await waiting(releaseOf("C"), 2);
+  t.equal(starts[1], starts[0], "a newer release goes on with the wait of the one before");
+  newest.release = A;
+  while (follower.status().next !== undefined) await sleep(5);
+  await waiting(B, 3);
+  t.not(starts[2], starts[1], "after a channel has gone back, nothing waited");
+  newest.isBroken = true;
+  newest.release = releaseOf("C");
+  while (!logged.some((line) => /does not go live: no manifest/.test(line))) await sleep(5);
+  newest.isBroken = false;
+  await waiting(releaseOf("D"), 4);
+  t.not(starts[3], starts[2], "nor after a release that could not be read");
+});
+
+t.test("a boot that begins while a switch is prepared puts it off", async (t) => {
+  const quiet = new Quiet(20, 3_600_000);
+  const opens = { left: 1 };
+  const paths = async () => {
+    if (opens.left > 0) quiet.opened();
+    opens.left -= 1;
+    return [];
+  };
+  const { live, newest, follower } = following(async () => {}, { quiet, paths });
+  void follower.run();
+  newest.release = B;
+  while (opens.left > 0) await sleep(5);
+  const { looks } = newest;
+  while (newest.looks < looks + 3) await sleep(5);
+  t.equal(live.now.release, A);
+  t.match(follower.status().next, { release: B, state: "waiting for quiet" });
+  quiet.closed();
+  while (live.now.release !== B) await sleep(5);
+  t.equal(follower.status().next, undefined);
+});
+
+t.test("a release abandoned while its switch is prepared does not go live", async (t) => {
+  const prepared = Promise.withResolvers<string[]>();
+  let asked = false;
+  const paths = () => {
+    asked = true;
+    return prepared.promise;
+  };
+  const { live, logged, newest, follower } = following(async () => {}, { paths });
+  void follower.run();
+  newest.release = B;
+  while (!asked) await sleep(5);
+  newest.release = A;
+  while (follower.status().next !== undefined) await sleep(5);
+  prepared.resolve([]);
+  const { looks } = newest;
+  while (newest.looks < looks + 3) await sleep(5);
+  t.equal(live.now.release, A);
+  t.notOk(logged.some((line) => /is live/.test(line)));
 });
 
 t.test("a release that cannot be kept still goes live, and is read on demand", async (t) => {

@@ -10,6 +10,7 @@ const B = releaseOf("B", { number: 2 });
 const C = releaseOf("C", { number: 3 });
 const first = () => mountedOf(A, treeOf(chunkOf("shared"), chunkOf("a")));
 const next = () => mountedOf(B, treeOf(chunkOf("shared"), chunkOf("b")));
+const always = () => true;
 const attribute = (fileSystem: FileSystem, inode: number, name: string) =>
   Buffer.from(fileSystem.getxattr(inode, `user.icfs.${name}`)).toString();
 
@@ -30,10 +31,14 @@ t.test(
     await live.reserve();
     const target = next();
     let switched = 0;
-    const done = live.switchTo(target, () => {
-      switched += 1;
-      t.equal(live.now, target, "the release is live when the switch is reported");
-    });
+    const done = live.switchTo(
+      target,
+      () => {
+        switched += 1;
+        t.equal(live.now, target, "the release is live when the switch is reported");
+      },
+      always,
+    );
     while (swaps.length === 0) await new Promise(setImmediate);
     t.same([live.now.release, of("0"), switched], [A, "1", 0], "not before");
     swaps[0]!();
@@ -63,8 +68,8 @@ t.test("switches happen one at a time, each from the release that is live by the
       }),
   });
   const order: string[] = [];
-  const one = live.switchTo(next(), () => order.push("B"));
-  const other = live.switchTo(mountedOf(C, treeOf(chunkOf("shared"))), () => order.push("C"));
+  const one = live.switchTo(next(), () => order.push("B"), always);
+  const other = live.switchTo(mountedOf(C, treeOf(chunkOf("shared"))), () => order.push("C"), always);
   while (swaps.length === 0) await new Promise(setImmediate);
   for (let i = 0; i < 10; i++) await new Promise(setImmediate);
   t.equal(swaps.length, 1, "the second switch waits for the first");
@@ -77,6 +82,46 @@ t.test("switches happen one at a time, each from the release that is live by the
   t.equal(live.now.release, C);
   t.equal(fileSystem.lookup(ROOT_INODE, "0"), inode, "a file that never changed keeps its inode");
   t.throws(() => fileSystem.lookup(ROOT_INODE, "1"), /ENOENT/);
+});
+
+t.test("a switch that is no longer allowed once it is prepared changes nothing", async (t) => {
+  let isMounted = false;
+  const order: string[] = [];
+  const { live, fileSystem, kept } = liveOf(first(), {
+    paths: async () => {
+      order.push("prepared");
+      return isMounted ? ["0"] : [];
+    },
+  });
+  const done = () => order.push("done");
+  const may = () => {
+    order.push("asked");
+    return false;
+  };
+  t.equal(await live.switchTo(next(), done, may), false);
+  t.equal(await live.takeAway(done, may), "not now");
+  isMounted = true;
+  t.equal(await live.takeAway(done, always), "held");
+  t.strictSame(order, ["prepared", "asked", "prepared", "asked", "prepared"]);
+  t.equal(live.now.release, A);
+  t.strictSame(kept, []);
+  t.equal(attribute(fileSystem, fileSystem.lookup(ROOT_INODE, "1"), "release"), "1");
+  isMounted = false;
+  t.equal(await live.takeAway(done, always), "taken");
+  t.throws(() => fileSystem.lookup(ROOT_INODE, "1"), /ENOENT/);
+  t.equal(await live.switchTo(next(), done, always), true, "nothing is left to do");
+  t.equal(live.now.release, A);
+});
+
+t.test("a release taken away while it is being reserved is not left reserved", async (t) => {
+  const many = Array.from({ length: 5000 }, (_, i) => chunkOf(`${i}`));
+  const { live, pinned } = liveOf(mountedOf(A, treeOf(...many)), { capacity: 1_000_000 });
+  await live.reserve();
+  t.equal(pinned.keys.size, 5001);
+  const reserved = live.reserve();
+  t.equal(await live.takeAway(() => {}, always), "taken");
+  await reserved;
+  t.equal(pinned.keys.size, 0);
 });
 
 t.test("a newer proof of the live release", async (t) => {
@@ -134,7 +179,7 @@ t.test("no file can be opened when the live release is too old", async (t) => {
     live.mustBeFresh();
     await live.renew({ ...A, certifiedAt: later });
     live.mustBeFresh();
-    await live.switchTo(next(), () => {});
+    await live.switchTo(next(), () => {}, always);
     t.throws(() => live.mustBeFresh(), /certified 7[12]\d\d s ago/, "only certified times count");
   });
 });
@@ -221,7 +266,7 @@ t.test("a release can be mounted again once its proof, its manifest and its pins
     await live.keep();
     t.equal(live.isKept, true);
     broken.add(what);
-    await live.switchTo(next(), () => t.equal(live.isKept, false, "not yet"));
+    await live.switchTo(next(), () => t.equal(live.isKept, false, "not yet"), always);
     t.equal(live.isKept, false, `the release is not kept without its ${what}`);
     broken.clear();
     await live.renew(B);

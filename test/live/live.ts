@@ -54,6 +54,8 @@ export function liveOf(
     maxStale = Number.POSITIVE_INFINITY,
     /** Takes the old release's names away from readers, and gives them the new ones. */
     transport = async (swap: () => void) => swap(),
+    /** Says on which paths something is mounted, just before a switch. */
+    paths = async (): Promise<string[]> => [],
   } = {},
 ) {
   const logged: string[] = [];
@@ -103,7 +105,7 @@ export function liveOf(
     { get: async () => Buffer.alloc(100), prefetch: () => {} },
     { canister: "canister", listXattrs: false },
   );
-  live.mounted(fileSystem, { switchTo: transport }, { paths: async () => [], switched: () => {} });
+  live.mounted(fileSystem, { switchTo: transport }, { paths, switched: () => {} });
   const pieces = (...releases: Release[]) => releases.flatMap((release) => source.piecesOf(release));
   return { live, fileSystem, source, log, logged, kept, onDisk, inMemory, broken, pinned, pieces };
 }

@@ -70,6 +70,21 @@ t.test("open files and recently closed files prolong the wait", async (t) => {
   t.match(wait.result, { quiet: true });
 });
 
+t.test("a name that was looked up may be about to be opened", async (t) => {
+  const { clock, quiet } = start();
+  quiet.lookedUp();
+  t.equal(quiet.isQuiet, false);
+  const wait = waiting(quiet, clock);
+  await clock.advance(5);
+  t.equal(wait.result, undefined);
+  await clock.advance(100);
+  t.match(wait.result, { quiet: true });
+  t.equal(quiet.isQuiet, true);
+  const always = start(0);
+  always.quiet.lookedUp();
+  t.equal(always.quiet.isQuiet, true);
+});
+
 t.test("the wait is limited, counted from its beginning", async (t) => {
   const { clock, quiet } = start();
   quiet.opened();

@@ -1,11 +1,14 @@
 /** A mount of all channels over a made-up canister and transport: its directories, and when each of them switches, comes or goes. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import t, { type Test } from "tap";
 import { openDiskStore } from "../../lib/cache/disk-store.ts";
 import { defaultMountOptions } from "../../lib/fs/mounting/fuse-options.ts";
 import type { Mount } from "../../lib/fs/mounting/mountinfo.ts";
 import type { MountedTransport } from "../../lib/fs/transport.ts";
 import { type FileSystem, ROOT_INODE } from "../../lib/fs/view/filesystem.ts";
+import { LiveRelease } from "../../lib/live/live-release.ts";
 import { metricsOf } from "../../lib/live/report/metrics.ts";
 import { createLog } from "../../lib/log.ts";
 import { ChannelsMount } from "../../lib/mount/channels-mount.ts";
@@ -17,6 +20,8 @@ import { exactly } from "../support/exactly.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { type MadeUpChannels, madeUpChannels, versionOf } from "../support/made-up-channels.ts";
 
+setFlagsFromString("--expose-gc");
+const collectGarbage: () => void = runInNewContext("gc");
 const HOUR = 3_600_000;
 const BLOCK = 4096;
 let mounts = 0;
@@ -216,6 +221,36 @@ t.test("each directory waits for quiet on its own", async (t) => {
   await shows({ canary: 3, stable: 3 });
 });
 
+t.test("a directory does not switch between a lookup and the open", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const { mount, root, inodeOf, read, shown, shows, looked } = await mounted(t, host, { quiet: 1 });
+  await mount.hydrated;
+  const { switchTo } = LiveRelease.prototype;
+  let handle: number | undefined;
+  LiveRelease.prototype.switchTo = async function (next, switched, may) {
+    let inode = 0;
+    const isDone = await switchTo.call(this, next, switched, () => {
+      inode = inodeOf("stable/version");
+      root.retain(inode);
+      return may();
+    });
+    handle ??= open(root, inode);
+    return isDone;
+  };
+  t.teardown(() => {
+    LiveRelease.prototype.switchTo = switchTo;
+  });
+  canister.promote("stable", 3);
+  await looked();
+  await until("it was about to switch", () => handle !== undefined);
+  t.same(shown(), { canary: 2, stable: 1 });
+  t.equal(await read(handle!), versionOf(1));
+  LiveRelease.prototype.switchTo = switchTo;
+  root.release(handle!);
+  await shows({ canary: 2, stable: 3 });
+});
+
 t.test("a new channel appears, and a deleted one disappears once nobody has a file open", async (t) => {
   const host = await newHost(t);
   const { canister } = host;
@@ -275,6 +310,73 @@ t.test("a new channel appears, and a deleted one disappears once nobody has a fi
   t.not(inodeOf("canary"), directory);
 });
 
+t.test(
+  "a deleted channel's directory stays if it is used or recreated just before its removal",
+  async (t) => {
+    const host = await newHost(t);
+    const { canister } = host;
+    const { mount, root, inodeOf, names, shows, looked, logged } = await mounted(t, host, { quiet: 20 });
+    await mount.hydrated;
+    const directory = inodeOf("canary");
+    const { takeAway } = LiveRelease.prototype;
+    const outcomes: string[] = [];
+    let before = async () => {};
+    LiveRelease.prototype.takeAway = async function (...given) {
+      await before();
+      const outcome = await takeAway.apply(this, given);
+      outcomes.push(outcome);
+      return outcome;
+    };
+    t.teardown(() => {
+      LiveRelease.prototype.takeAway = takeAway;
+    });
+    let handle: number | undefined;
+    before = async () => {
+      handle ??= open(root, inodeOf("canary/version"));
+    };
+    canister.promote("canary", undefined);
+    await looked();
+    await until("it was about to go", () => outcomes.length > 0);
+    for (let i = 0; i < 5; i++) await sleep(20);
+    t.same(names(), ["canary", "stable"]);
+    t.same(outcomes, ["not now"], "it waits for quiet again");
+    before = () => {
+      canister.promote("canary", 1);
+      return looked();
+    };
+    root.release(handle!);
+    await until("it was about to go again", () => outcomes.length > 1);
+    await shows({ canary: 1, stable: 1 });
+    t.same(outcomes, ["not now", "not now"]);
+    t.notOk(logged.some((line) => /is gone/.test(line)));
+    t.equal(inodeOf("canary"), directory, "it never went");
+  },
+);
+
+t.test("a removed channel's tree is freed", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const { mount, shows, looked, logged } = await mounted(t, host);
+  const isHydrated = () => until("it is here", () => mount.status().hydrated);
+  canister.promote("beta", 3);
+  await looked();
+  await shows({ beta: 3, canary: 2, stable: 1 });
+  await isHydrated();
+  canister.promote("beta", undefined);
+  await looked();
+  await until("it is gone", () => logged.includes("info channel beta was deleted: its directory is gone"));
+  // A tree that is still in memory is not asked for again.
+  const { manifests } = canister.asked;
+  for (let i = 0; i < 20; i++) {
+    await sleep(5);
+    collectGarbage();
+  }
+  canister.promote("beta", 3);
+  await looked();
+  await shows({ beta: 3, canary: 2, stable: 1 });
+  t.equal(canister.asked.manifests, manifests + 1);
+});
+
 t.test("without the network, kept releases are served, and the newest when it is back", async (t) => {
   const host = await newHost(t);
   const { canister } = host;
@@ -290,7 +392,8 @@ t.test("without the network, kept releases are served, and the newest when it is
   t.match(mount.describe(), {
     warning: /^canary: serves what was kept on this host, certified .* ago: no answer; stable: /,
   });
-  const problem = { problem: "no answer", checkedAt: undefined };
+  const warning = /serves what was kept on this host/;
+  const problem = { problem: "no answer", checkedAt: undefined, warning };
   t.match(mount.status(), { ...problem, channels: exactly(problem, problem) });
   await mount.hydrated;
   t.equal(mount.status().hydrated, true);
@@ -305,7 +408,8 @@ t.test("without the network, kept releases are served, and the newest when it is
   t.match(mount.status(), {
     problem: undefined,
     checkedAt: String,
-    channels: exactly({}, { problem: undefined }, {}),
+    warning: undefined,
+    channels: exactly({}, { problem: undefined, warning: undefined }, { warning: undefined }),
   });
 });
 
@@ -338,14 +442,63 @@ t.test("an unreadable channel is left out and tried again, and it is an error if
   const { shows, looked, logged } = await mounted(t, host);
   await shows({ stable: 1 });
   t.match(logged.join("\n"), /warn channel canary cannot be shown: torn/);
+  const said = () => logged.filter((line) => /channel canary cannot be shown/.test(line)).length;
+  let tries = 0;
+  const torn = (why: string) => async (number: number) => {
+    tries += 1;
+    if (number === 2) throw new Error(why);
+  };
+  const triedAgain = async (why: string) => {
+    canister.beforeManifest = torn(why);
+    for (let i = 0; i < 3; i++) {
+      const before = tries;
+      await looked();
+      await until("it is tried again", () => tries > before);
+    }
+    await shows({ stable: 1 });
+  };
+  await triedAgain("torn");
+  const first = said();
+  t.ok(first <= 2, "it is said once by whoever opens the mount, and once by the mount");
+  await triedAgain("torn");
+  t.equal(said(), first);
+  await triedAgain("worn");
+  t.equal(said(), first + 1, "another reason is said as well");
+  canister.promote("canary", undefined);
   await looked();
-  await shows({ stable: 1 });
+  canister.promote("canary", 2);
+  await triedAgain("worn");
+  t.equal(said(), first + 2, "and the same of a channel that was made again");
   canister.beforeManifest = async () => {};
   await looked();
   await shows({ canary: 2, stable: 1 });
   canister.beforeManifest = () => Promise.reject(new Error("torn"));
   const cache = await temporaryDirectory(t);
   await t.rejects(mounted(t, { canister, cache }), /torn/);
+});
+
+t.test("channels are opened at the same time, and a missing tree delays no other", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const before = await mounted(t, host);
+  await before.mount.hydrated;
+  await before.end();
+  canister.publish(4);
+  canister.promote("stable", 3);
+  canister.promote("canary", 4);
+  const asked: number[] = [];
+  const bothAsked = Promise.withResolvers<void>();
+  canister.beforeManifest = async (number) => {
+    if (number < 3) return;
+    asked.push(number);
+    if (asked.length > 1) bothAsked.resolve();
+    await bothAsked.promise;
+    throw new Error("torn");
+  };
+  const { mount, shows } = await mounted(t, host);
+  t.same(asked.slice(0, 2), [4, 3]);
+  t.match(mount.describe(), { warning: /^canary: .*torn.*; stable: .*torn/ });
+  await shows({ canary: 2, stable: 1 });
 });
 
 t.test("a canister without channels gives an empty directory and advice", async (t) => {
@@ -361,9 +514,12 @@ t.test("a canister without channels gives an empty directory and advice", async 
     certifiedAt: /^\d{4}-/,
   });
   t.ok(mount.status().proofAge < 3600);
+  await looked();
+  t.match(mount.status(), { warning: /has no channel yet/ });
   host.canister.promote("stable", 1);
   await looked();
   await shows({ stable: 1 });
+  t.equal(mount.status().warning, undefined);
 });
 
 // A release takes six blocks, with the directories of its two chunks. Both releases together take eight.

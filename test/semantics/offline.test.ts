@@ -36,8 +36,10 @@ aboveTransports(t, "20. a canister that was mounted once is mounted and served o
   t.match(cut.said.stderr, /serves what was kept on this host, certified .* ago: /);
   t.ok(await c.same(cut.mountpoint));
   t.match(await cut.status(), { warning: /kept on this host/, cache: { misses: 0 } });
-  await cut.umount();
   c.proxy.down = false;
+  process.kill((await cut.status()).pid, "SIGHUP");
+  await eventually("the warning is over", async () => (await cut.status()).warning === undefined);
+  await cut.umount();
 
   const before = c.proxy.queries;
   const offline = await c.mount("--offline");

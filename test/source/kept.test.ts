@@ -1,4 +1,5 @@
 /** The releases that a host keeps: only ever newer ones, and by network; over sources and stores of the test's own. */
+import { readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { Principal } from "@icp-sdk/core/principal";
 import t, { type Test } from "tap";
@@ -6,6 +7,7 @@ import { openDiskStore } from "../../lib/cache/disk-store.ts";
 import { FormatError } from "../../lib/errors.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { createLog } from "../../lib/log.ts";
+import { removeAbandoned } from "../../lib/replace-file.ts";
 import {
   type KeptBy,
   keepRelease,
@@ -160,6 +162,31 @@ t.test("a release that was kept as the newest is also found by its number", asyn
     2,
     "a release kept by its number is found after a newer one is kept",
   );
+});
+
+t.test("a channel's name is not taken for a kind", async (t) => {
+  const store = await storeOf(t);
+  for (const kind of ["assets", "icboot"]) {
+    const { from } = mounter();
+    const channel = { name: `stable.${kind}`, serial: 1 };
+    const named: KeptBy = { ...from, address: { ...from.address, channel: channel.name } };
+    t.ok(await keepRelease(store, named, release(1, 1, { channel }), log));
+    t.equal(await keptKind(store, named.address), "icfs");
+    t.equal(await keptKind(store, { ...from.address, channel: "stable" }), undefined, kind);
+  }
+});
+
+t.test("a channel's name is not taken for that of an unfinished file", async (t) => {
+  const store = await storeOf(t);
+  const { from } = mounter();
+  const channel = { name: "kernel.new", serial: 1 };
+  const named: KeptBy = { ...from, address: { ...from.address, channel: channel.name } };
+  t.ok(await keepRelease(store, named, release(1, 1, { channel }), log));
+  const proofs = join(store.directory, "proofs");
+  const before = Date.now() / 1000 - 7 * 24 * 3600;
+  for (const name of await readdir(proofs)) await utimes(join(proofs, name), before, before);
+  await removeAbandoned(proofs);
+  t.equal((await keptRelease(store, named))?.number, 1);
 });
 
 t.test("the result says whether the release was kept", async (t) => {

@@ -29,10 +29,15 @@ export async function proved({ network, id }: StartedCanister, shown: Shown) {
   return { head, channels: new Map(Array.from(head.channels!, ([name, { record }]) => [name, record])) };
 }
 
-/** The argument of `promote`. @param serial of the last record, as far as the caller knows */
+/**
+ * The argument of `promote`.
+ *
+ * @param release undefined: the channel is deleted
+ * @param serial of the last record, as far as the caller knows
+ */
 export const set = (channel: string, release: bigint | undefined, serial?: bigint, note = "") => ({
   channel,
-  release: release === undefined ? ([] as []) : ([release] as [bigint]),
+  release: [release ?? 0n] as [bigint],
   serial: serial === undefined ? ([] as []) : ([serial] as [bigint]),
   note,
 });

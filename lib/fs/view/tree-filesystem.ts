@@ -19,6 +19,8 @@ export interface TreeFileSystemOptions {
   readonly listXattrs: boolean;
   /** Milliseconds that a read may take. Default: no limit other than each chunk's; these add up in a file with tiny extents. */
   readonly readTimeout?: number;
+  /** Called for each name that is looked up and found. */
+  readonly onLookup?: () => void;
   /** Called for each file that is opened. */
   readonly onOpen?: (file: TreeFile, tree: Tree) => void;
   /** Called when such a file is closed, or could not be opened. */
@@ -93,6 +95,7 @@ export class TreeFileSystem implements FileSystem {
     const directory = this.#directory(parent);
     const inode = this.#inodes.child(parent, name);
     if (inode === undefined) throw new FsError("ENOENT", `${directory.entry.path}/${name}`);
+    this.#options.onLookup?.();
     return inode;
   }
 

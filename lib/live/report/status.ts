@@ -287,7 +287,8 @@ function releaseStatusOf(host: ReportedRelease): ReleaseStatus {
   const { checkedAt, next } = following;
   const { hydration } = live.now;
   return {
-    ...describePart(host),
+    // What it says is over once the network has answered.
+    ...describePart({ live, warning: checkedAt === undefined ? host.warning : undefined }),
     proofAge: Math.round(live.age / 1000),
     ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
     ...problemOf(following),
