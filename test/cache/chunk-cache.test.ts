@@ -145,8 +145,8 @@ t.test("a reader that joins an older fetch has its own deadline, not the first r
   await clock.pass(990);
   const joiner = cache.get(A.reference);
   fail(new Error("too late for the first one"));
-  // The pause before the second attempt lasts at most this long.
-  await clock.pass(75);
+  // The pause before the second attempt lasts at most 75 ms, and begins a moment later.
+  await clock.pass(100);
   t.equal(await joiner, A.bytes);
   await first.catch(() => {});
 });
