@@ -32,12 +32,12 @@ function canisterWith(numbers: readonly number[]) {
 t.test("the newest release is asked for again when reading the directory takes long", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { file: "" });
-  const skip = stillClock(t);
+  const advance = stillClock(t);
 
   /** @param reading how many minutes reading the directory takes */
   const planned = async (numbers: readonly number[], reading: number) => {
     const { asked, source } = canisterWith(numbers);
-    const start = () => skip(reading * 60_000);
+    const start = () => advance(reading * 60_000);
     const { head, differences } = await planPublication(
       { ...PLAINLY, directory, progress: { ...PLAINLY.progress, start } },
       source,

@@ -9,12 +9,12 @@ function stream(): { stream: NodeJS.WriteStream; written: string[] } {
 }
 
 t.test("without a terminal, each stage gets a line, and another now and then", async (t) => {
-  const skip = stillClock(t);
+  const advance = stillClock(t);
   const { stream: output, written } = stream();
   const progress = createProgress(output);
   progress.start("hashing", 3_000_000);
   for (let i = 0; i < 10; i++) progress.add(100_000);
-  skip(60_000);
+  advance(60_000);
   progress.add(500_000);
   progress.add(500_000);
   progress.stop();
@@ -25,7 +25,7 @@ t.test("without a terminal, each stage gets a line, and another now and then", a
   progress.stop();
   progress.start("listing", undefined);
   progress.add(1000);
-  skip(60_000);
+  advance(60_000);
   progress.add(1);
   progress.stop();
   t.same(written, [

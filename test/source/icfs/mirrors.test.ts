@@ -323,16 +323,16 @@ t.test("a mirror that was put aside for having no chunks is asked again after a 
   const mirror = await start(t);
   mirror.fault = () => ({ status: 404 });
   const mirrors = mirrorsOf([mirror.url], false);
-  const skip = stillClock(t);
+  const advance = stillClock(t);
   const ask = () => mirrors.ask(question({ network: async () => RIGHT }));
   for (let i = 0; i < 9; i++) await ask();
   for (const [i, pause] of [1000, 2000, 4000].entries()) {
-    skip(pause);
+    advance(pause);
     await ask();
     await ask();
     t.equal(mirror.asked.length, 9 + i, "the mirror is asked once, then put aside for longer");
   }
-  skip(8000);
+  advance(8000);
   mirror.fault = () => "none";
   await ask();
   await ask();
