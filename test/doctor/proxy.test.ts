@@ -51,6 +51,10 @@ t.test("a proxy that lets connections through, and where else it must be configu
   useConnections({ proxy: url }, false);
   t.same(await found(t), [{ level: "ok", message: `https://icp-api.io is asked through ${url} (--proxy)` }]);
   t.match(await found(t, "http://gateway.example"), exactly({ level: "ok", message: /is asked through/ }));
+  useConnections({ proxy: url, noproxy: "cache.example,gateway.example" }, false);
+  t.same(await found(t, "http://gateway.example"), [
+    { level: "ok", message: "none for http://gateway.example: --noproxy has gateway.example" },
+  ]);
 });
 
 t.test("a proxy that refuses, is down, or does not speak HTTP", async (t) => {

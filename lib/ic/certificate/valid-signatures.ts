@@ -21,7 +21,7 @@ export async function isValid(
   const lengths = signed.map(({ length }) => length).join();
   const known = `${lengths} ${Buffer.concat(signed).toString("latin1")}`;
   if (valid.has(known)) return true;
-  const isNew = await verify(...signed);
-  if (isNew) valid.set(known, true);
-  return isNew;
+  const answer = await verify(...signed);
+  if (answer) valid.set(known, true);
+  return answer;
 }
