@@ -496,7 +496,7 @@ t.test("channels are opened at the same time, and a missing tree delays no other
     throw new Error("torn");
   };
   const { mount, shows } = await mounted(t, host);
-  t.same(asked.slice(0, 2), [4, 3]);
+  t.same(asked.slice(0, 2).sort(), [3, 4]);
   t.match(mount.describe(), { warning: /^canary: .*torn.*; stable: .*torn/ });
   await shows({ canary: 2, stable: 1 });
 });

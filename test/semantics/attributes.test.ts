@@ -171,19 +171,42 @@ t.test(
     const files = ["size-1048575", "size-1048576", "size-5000003"];
     const map =
       "import mmap, sys; f = open(sys.argv[1], 'rb'); print(len(bytes(mmap.mmap(f.fileno(), 0, prot=1))))";
+    /** The share of the files' bytes that the kernel has. Opening a file must not drop its pages. */
+    const kept = async () => {
+      const { stdout } = await sh(
+        "fincore",
+        "--bytes",
+        "--noheadings",
+        "--output",
+        "RES,SIZE",
+        ...files.map(at),
+      );
+      const rows = stdout
+        .trim()
+        .split("\n")
+        .map((row) => row.trim().split(/\s+/).map(Number));
+      return (
+        rows.reduce((sum, [inMemory]) => sum + inMemory!, 0) / rows.reduce((sum, [, size]) => sum + size!, 0)
+      );
+    };
+    const readThrough = async (name: string) => {
+      const path = at(name);
+      const before = await reads();
+      for (let i = 0; i < 2; i++) t.equal((await sh("cat", path)).code, 0);
+      t.equal((await as(USER, GROUP, "sha256sum", path)).code, 0);
+      t.equal((await sh("cmp", path, join(c.tree, name))).code, 0);
+      t.equal((await sh("python3", "-c", map, path)).stdout, `${name.split("-")[1]}\n`);
+      return (await reads()) - before;
+    };
     const again = async (when: string) => {
-      const costs: number[] = [];
+      // A kernel that runs short of memory frees some pages of files in use, but not most of them.
+      const share = await kept();
+      t.ok(share > 0.5, `${when}: the kernel has ${(100 * share).toFixed()} % of the files`);
       for (const name of files) {
-        const path = at(name);
-        const before = await reads();
-        for (let i = 0; i < 2; i++) t.equal((await sh("cat", path)).code, 0);
-        t.equal((await as(USER, GROUP, "sha256sum", path)).code, 0);
-        t.equal((await sh("cmp", path, join(c.tree, name))).code, 0);
-        t.equal((await sh("python3", "-c", map, path)).stdout, `${name.split("-")[1]}\n`);
-        costs.push((await reads()) - before);
+        const costs: number[] = [];
+        while (costs.at(-1) !== 0 && costs.length < 10) costs.push(await readThrough(name));
+        t.equal(costs.at(-1), 0, `${when}: ${name} is read without the mount: ${costs}`);
       }
-      // A kernel that runs short of memory frees pages of files in use: some pages of one file or another, but not of each.
-      t.ok(costs.includes(0), `${when}: ${costs}`);
     };
     await again("it has been read before");
     await c.publish({ "size-1048577": randomBytes(MiB) });
