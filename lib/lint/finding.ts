@@ -7,6 +7,7 @@ export type FindingKind =
   | "missing-include"
   | "missing-config"
   | "config-name"
+  | "syntax"
   | "empty-file"
   | "broken-image"
   | "kernel-modules"

@@ -2,8 +2,10 @@
 import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
-import { type Finding, MAX_FINDINGS } from "./finding.ts";
-import { commandsOf } from "./grub-script.ts";
+import { type Finding, MAX_FINDINGS, quoted } from "./finding.ts";
+import { type Command, commandsOf } from "./grub-script.ts";
+import { syntaxProblemIn } from "./grub-syntax.ts";
+import { type Token, tokensOf } from "./grub-tokens.ts";
 import { ancestorsOf, type Configured, missingFile, REPLACED, resolve } from "./references.ts";
 
 const LOADERS = /^(linux|linux16|linuxefi|multiboot|multiboot2|xen_hypervisor|chainloader)$/;
@@ -115,7 +117,10 @@ class GrubConfig {
 
   /** Returns the configurations that this one includes. */
   async read(): Promise<TreeFile[]> {
-    const commands = [...commandsOf(await this.#tree.lines(this.#file))];
+    const tokens = [...tokensOf(await this.#tree.lines(this.#file))];
+    const commands = [...commandsOf(tokens)];
+    // Nothing is right in a text in UTF-16, which is reported as such.
+    if (!this.#tree.encodings.has(this.#file.path)) this.#syntax(tokens, commands);
     const assignments = commands
       .map(({ words }) => assignmentIn(words))
       .filter((found) => found !== undefined);
@@ -129,6 +134,30 @@ class GrubConfig {
       if (opens) this.#open(words[0]!);
     }
     return this.#more;
+  }
+
+  #syntax(tokens: readonly Token[], commands: readonly Command[]): void {
+    const file = this.#file.path;
+    const wrong = syntaxProblemIn(tokens);
+    if (wrong !== undefined) {
+      const outcome = 'GRUB says "syntax error", and its menu lacks this entry or command';
+      this.#findings.push({ kind: "syntax", file, ...wrong, outcome });
+    }
+    for (const [index, { words, line, isJoined }] of commands.entries()) {
+      if (this.#findings.length > MAX_FINDINGS) return;
+      const cut = commands[index - 1]?.words[0] ?? "";
+      const [rest = ""] = words;
+      if (!isJoined || !(LOADERS.test(cut) || INITRDS.test(cut)) || !/^[\w.-]+=/.test(rest)) continue;
+      this.#findings.push({
+        kind: "syntax",
+        file,
+        line,
+        problem: `has a semicolon before ${quoted(rest)}, outside quotes`,
+        outcome:
+          "The semicolon ends the command, so the kernel is started without the rest of its command line",
+        advice: "Put the word with the semicolon in single quotes",
+      });
+    }
   }
 
   async #command(line: number, words: readonly string[]): Promise<void> {

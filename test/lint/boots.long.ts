@@ -130,7 +130,12 @@ t.test("uefi", async (t) => {
       found: ["missing-config bootx64.efi"],
       shown: /grub>/,
     },
-    "GRUB with it": {
+    "a configuration with an ampersand": {
+      files: { "debian-installer/amd64/grub/grub.cfg": "menuentry a {\n echo url=http://host/?a=1&b=2\n}\n" },
+      found: ["syntax debian-installer/amd64/grub/grub.cfg:2"],
+      shown: /syntax error/,
+    },
+    "GRUB with a right one": {
       files: { "debian-installer/amd64/grub/grub.cfg": "echo the configuration is read" },
       found: [],
       shown: /the configuration is read/,
