@@ -331,8 +331,8 @@ module {
   };
 
   /// Redirects a path below a channel's name to the same path of the channel's release. The target is certified; the redirect is
-  /// not, since each path would need its own answer in the tree.
-  func sentByChannel({ site; kit; named } : Served, { url } : Request, segments : [Blob]) : Responses.Response {
+  /// not, since each path would need its own answer in the tree. So it can keep the query, in which logs look for a machine's MAC.
+  func sentByChannel({ site; named } : Served, { url } : Request, segments : [Blob]) : Responses.Response {
     let ?(_, release) = Array.find<Channels.Named>(named, func((name, _)) = segments[0] == Text.encodeUtf8("@" # name)) else return Responses.notFound();
     // No tree has such names, and clients resolve them: a redirect with `..` would lead out of the release.
     if (Array.any<Blob>(segments, func(segment) = segment == ("." : Blob) or segment == (".." : Blob))) return Responses.notFound();
@@ -342,8 +342,7 @@ module {
       if (i > 1) List.add<Blob>(path, "/");
       if (i > 0) List.add(path, segments[i]);
     };
-    let ending = if (Url.hasParameter(url, "canisterId")) kit.byQuery else "";
-    Responses.sentTo("/.icfs/at/" # Nat64.toText(release) # "/" # Url.encode(HashTree.concat(List.toArray(path))) # ending);
+    Responses.sentTo("/.icfs/at/" # Nat64.toText(release) # "/" # Url.encode(HashTree.concat(List.toArray(path))) # Url.queryOf url);
   };
 
   /// The number of headers that a reader requests at once; they are also bounded in bytes.

@@ -41,6 +41,17 @@ module {
     ?List.toArray(found);
   };
 
+  /// A URL's query with its `?`, or "" if there is none or it is not printable ASCII, as it is in a header.
+  public func queryOf(url : Text) : Text {
+    let withoutFragment = Text.split(url, #char '#').next();
+    let ?whole = withoutFragment else return "";
+    let parts = Text.split(whole, #char '?');
+    let ?path = parts.next() else return "";
+    let ?found = Text.stripStart(whole, #text path) else return "";
+    for (byte in Text.encodeUtf8(found).vals()) if (byte <= 0x20 or byte >= 0x7f) return "";
+    found;
+  };
+
   /// Whether a URL's query has a parameter of this name.
   public func hasParameter(url : Text, name : Text) : Bool {
     let withoutFragment = Text.split(url, #char '#').next();

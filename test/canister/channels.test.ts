@@ -235,7 +235,18 @@ t.test("over HTTP: the proof, a certified script, and uncertified redirects", as
     t.equal(answer.status, 307, url);
     return headerOf(answer, "location")!;
   };
-  t.equal(await location("/@stable/d/a%20b%25.txt?x#y"), "/.icfs/at/1/d/a%20b%25.txt");
+  t.equal(await location("/@stable/d/a%20b%25.txt#y?z"), "/.icfs/at/1/d/a%20b%25.txt");
+  t.equal(
+    await location("/@stable/a?mac=52:54:00:ab:cd:ef&b=/c?d#e"),
+    "/.icfs/at/1/a?mac=52:54:00:ab:cd:ef&b=/c?d",
+  );
+  for (const query of ["a b", "é", "a\r\nb: c"]) {
+    t.equal(
+      headerOf(await site.ask(`/@stable/a?${query}`), "location"),
+      "/.icfs/at/1/a",
+      "it cannot be in a header",
+    );
+  }
   t.equal(await site.text("/.icfs/at/1/d/a%20b%25.txt"), "content");
   for (const url of ["/@stable", "/@stable/", "//@stable//"]) t.equal(await location(url), "/.icfs/at/1/");
   t.equal(await location("/@stable/d/"), "/.icfs/at/1/d/");
