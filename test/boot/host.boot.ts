@@ -323,6 +323,22 @@ t.test("a host that mounts at boot", { timeout: LIMIT_MS }, async (t) => {
       t.equal(await guest.ask(sums("/srv/early")), await expected());
     });
 
+    await t.test(
+      "the doctor does not trigger an automount, and mount(8) by hand mounts over it",
+      async (t) => {
+        await guest.ask("systemctl stop srv-tftp.mount", LATE);
+        const types = "findmnt -rn -o FSTYPE /srv/tftp";
+        t.equal(await guest.ask(types), "autofs");
+        const asks = `icfs doctor /srv/tftp --network http://${HOST_ADDRESS}:${PORT} --root-key ${KEY}`;
+        const { output } = await guest.run(asks, LATE);
+        t.match(output, /^warn +mount: nothing is mounted at \/srv\/tftp yet: an automount/m);
+        t.equal(await guest.ask(types), "autofs");
+        await guest.ask("mount /srv/tftp", LATE);
+        t.equal(await guest.ask(types), "autofs\nfuse.icfs");
+        t.equal(await guest.ask(sums("/srv/tftp")), await expected());
+      },
+    );
+
     const console = await guest.powerOff();
     // systemd reports a job that takes some seconds. It kills a job that hangs, after 30 s at the earliest.
     t.notMatch(console, /Failed unmounting|stop job is running[^\r\n]*\((\d+min|2[5-9]s|[3-5]\ds)/i);

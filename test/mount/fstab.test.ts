@@ -17,9 +17,6 @@ t.setTimeout(10 * HUNG);
 /** nobody, who must be able to reach this checkout, and another user. */
 const NOBODY = 65534;
 const ANOTHER = 12345;
-/** An automounter's messages to the kernel, by ioctl(2) on its directory (<linux/auto_fs.h>). */
-const AUTOFS_IOC_READY = "0x9360";
-const AUTOFS_IOC_CATATONIC = "0x9362";
 
 const c = await startMountable(t);
 const { id, directory, tree, proxy } = c;
@@ -311,53 +308,4 @@ t.test("a mount with a cold cache waits for a network that arrives later", async
     "a mountpoint that is already in use is refused without another attempt",
   );
   await umount(t, path);
-});
-
-t.test("mount(8) by hand on an automount, where anybody who opens the directory would wait", async (t) => {
-  const path = await mountpoint("automounted");
-  const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
-  const [pipe, over] = [join(directory, "automount"), join(directory, "over")];
-  const script = `mkfifo ${pipe} ${over} && exec 4<>${pipe} &&
-    mount -i -t autofs systemd-1 ${path} -o fd=4,pgrp=$$,minproto=5,maxproto=5,direct && read line <${over}`;
-  const automount = within("setsid", "sh", "-c", script);
-  t.teardown(async () => {
-    await within("umount", "--all-targets", "--recursive", "--lazy", path);
-    await within("sh", "-c", `echo over >${over}`);
-    await automount;
-  });
-  const types = async () => (await within("findmnt", "-rn", "-o", "FSTYPE", path)).stdout.split("\n");
-  await eventually("it is an automount", async () => (await types()).includes("autofs"));
-
-  const asked = await within(BIN, "doctor", path, "--network", proxy.url, "--root-key", keyFile);
-  t.match(asked.stdout, new RegExp(`^warn +mount: nothing is mounted at ${path} yet: an automount`, "m"));
-  t.same(await types(), ["autofs", ""], "the doctor does not trigger the automount");
-  t.same(await within("mount", "-T", file, path), silent);
-  t.same(await types(), ["autofs", "fuse.icfs", ""]);
-  t.ok(await isTree(path));
-  t.match(await within("mount", "-t", "icfs", id, path, "-o", NETWORK), {
-    code: 32,
-    stderr: /already mounted at/,
-  });
-  await umount(t, path);
-  t.same(await types(), ["autofs", ""]);
-});
-
-t.test("an automounter mounts while a reader waits", async (t) => {
-  const path = await mountpoint("awaited");
-  const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
-  const pipe = join(directory, "awaiting");
-  // Like systemd's automounter: mount(8) is in its process group, and only that group may pass. A packet in the pipe says that a process
-  // waits (autofs(5); in <linux/auto_fs.h> the token is behind two words). That process waits until the automounter says READY or
-  // CATATONIC; without the trap it might wait for ever.
-  const script = `say() { python3 -c 'import fcntl, sys; fcntl.ioctl(5, int(sys.argv[1], 16), int(sys.argv[2]))' "$@"; }
-    mkfifo ${pipe} && exec 4<>${pipe} &&
-    mount -i -t autofs systemd-1 ${path} -o fd=4,pgrp=$$,minproto=5,maxproto=5,direct && exec 5<${path} || exit
-    trap 'say ${AUTOFS_IOC_CATATONIC} 0' EXIT
-    setsid cat ${path}/pxelinux.0 4>&- 5>&- &
-    token=$(head -c 12 <&4 | od -An -tu4 -j8)
-    mount -T ${file} ${path} && diff -r ${tree} ${path} && findmnt -rn -o FSTYPE ${path} &&
-    say ${AUTOFS_IOC_READY} $token && wait $! && umount ${path}`;
-  t.teardown(() => within("umount", "--all-targets", "--recursive", "--lazy", path));
-  t.same(await within("setsid", "sh", "-c", script), { ...silent, stdout: "autofs\nfuse.icfs\nloader\n" });
-  await eventually("its daemon has ended", () => daemonOf(path).length === 0);
 });
