@@ -39,12 +39,12 @@ const STATUS_TIMEOUT_MS = 5000;
 /** Limit on a status, which is a few names and a key. */
 const MOST_STATUS_BYTES = 64 * 1024;
 
-/** No network answers at its URL. */
+/** No network answers at its URL. The message has advice; the cause, if it is known, has none. */
 export class NetworkUnreachableError extends UserError {
   readonly url: string;
 
-  constructor(message: string, url: string) {
-    super(message);
+  constructor(message: string, url: string, cause?: Error) {
+    super(message, { cause });
     this.url = url;
   }
 }
@@ -261,7 +261,7 @@ function noRootKey(statuses: GatewayStatuses): UserError {
   const text = `${problems.map(({ message }) => message).join("; ")}: ${problems[0]!.advice}`;
   return failed.some(({ error }) => error instanceof FormatError)
     ? new UserError(text)
-    : new NetworkUnreachableError(text, failed.map(({ url }) => url).join(","));
+    : new NetworkUnreachableError(text, failed.map(({ url }) => url).join(","), failed[0]!.error);
 }
 
 /** `root_key` in the status (IC interface specification, "Status endpoint"): a CBOR map of plain values, maybe tagged. */

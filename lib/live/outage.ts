@@ -5,6 +5,7 @@
 import { FormatError, messageOf, UserError } from "../errors.ts";
 import { HttpStatusError, isHopeless, isTransient, RejectError } from "../ic/call-errors.ts";
 import { UntimelyError, VerificationError } from "../ic/certificate/certificate.ts";
+import { NetworkUnreachableError } from "../ic/network.ts";
 import { retrying } from "../retry.ts";
 import type { OpeningOptions } from "./opening-options.ts";
 
@@ -30,8 +31,9 @@ export async function untilNetworkAnswers<T>(
       longestPause: LONGEST_PAUSE_MS,
       again: (error, attempts, pause) => {
         if (!isOutage(error) || performance.now() + pause > until) return false;
-        if (attempts === 1) waiting?.(messageOf(error));
-        log.warn(`the network has no answer that counts yet, trying again: ${messageOf(error)}`);
+        const reason = messageOf((error instanceof NetworkUnreachableError && error.cause) || error);
+        if (attempts === 1) waiting?.(reason);
+        log.warn(`the network has no answer that counts yet, trying again: ${reason}`);
         return true;
       },
       signal: stopped,
@@ -47,7 +49,7 @@ export async function untilNetworkAnswers<T>(
  * host's clock is wrong, which is set once there is a network. A refusal by a canister or a bad certificate is not temporary.
  */
 export function isOutage(error: unknown): boolean {
-  if (error instanceof UntimelyError) return true;
+  if (error instanceof UntimelyError || error instanceof NetworkUnreachableError) return true;
   if (error instanceof RejectError) return isTransient(error);
   if (error instanceof UserError || error instanceof VerificationError || error instanceof FormatError) {
     return false;

@@ -23,7 +23,7 @@ type AnyMount = CanisterMount | ChannelsMount;
 
 /**
  * Mounts a canister and serves it until it is unmounted. The address is resolved inside, so that a signal interrupts that as
- * well.
+ * well, and so that it is tried again while the network does not answer.
  *
  * @param ready called once readers can use the mount
  * @throws UserError, VerificationError, ... when the mount cannot be made
@@ -55,10 +55,10 @@ export async function runMount(
           const { listenForSite } = await import("../serve/server.ts");
           siteServer = await listenForSite(options.serve, "--serve", () => mount?.site, log);
         }
-        const address = await resolveAddress();
-        gatewaysOf(address.network).tell = (event) => log.warn(event);
         if (options.mirrors !== undefined) options.mirrors.tell = (event) => log.warn(event);
         const open = async () => {
+          const address = await resolveAddress();
+          gatewaysOf(address.network).tell = (event) => log.warn(event);
           const blsVerify = () => (isMounted ? thread?.verify : undefined);
           if (options.allChannels) return openAll(address, options, blsVerify);
           const from = { address, source: await openKnown(address, options, blsVerify) };

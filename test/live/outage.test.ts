@@ -13,6 +13,7 @@ import {
   RejectError,
 } from "../../lib/ic/call-errors.ts";
 import { UntimelyError, VerificationError } from "../../lib/ic/certificate/certificate.ts";
+import { NetworkUnreachableError } from "../../lib/ic/network.ts";
 import { isOutage, untilNetworkAnswers } from "../../lib/live/outage.ts";
 import { eventually, mountpointFor } from "../mount/mounts.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
@@ -62,6 +63,7 @@ t.test("only errors that may soon be over are retried", async (t) => {
     new HttpStatusError(408, "Request Timeout"),
     // The kind of error counts, not its words.
     new NoAnswerError("HTTP status 404 is what it was about"),
+    new NetworkUnreachableError("no network answers: start one", "http://127.0.0.1:1"),
     new ClockError("the network refuses the time of this request: set this host's clock"),
     new UntimelyError("the certificate is refused: it is more than 5 minutes in the future"),
     new RejectError(2, "the subnet is busy"),
@@ -127,4 +129,22 @@ t.test("a signal ends the wait", async (t) => {
     code: 128 + 15,
     stderr: `icfs: no answer from the network http://127.0.0.1:1 yet (connect ECONNREFUSED 127.0.0.1:1): goes on trying for 60 min (retry); the log is ${log}\n`,
   });
+});
+
+t.test("the root key of a network on this host is waited for as well", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const network = ["--network", "http://127.0.0.1:1", "--retry", "1h"];
+  for (const [command, ...where] of [
+    ["mount", await mountpointFor(t), "--foreground"],
+    ["serve", "--listen", "127.0.0.1:0"],
+  ] as const) {
+    const { stderr } = await run(BIN, [command, "oeagv-5qaaa-aaaah-aar4q-cai", ...where, ...network], {
+      env: cleanEnvironment(directory),
+      started: async (child) => {
+        await once(child.stderr!, "data");
+        child.kill("SIGTERM");
+      },
+    });
+    t.match(stderr, /trying again: connect ECONNREFUSED 127\.0\.0\.1:1\n/, command);
+  }
 });

@@ -32,7 +32,7 @@ export interface ServeDescription extends ReleaseDescription {
 
 /**
  * Serves a canister's releases until SIGTERM or SIGINT; answers in progress then get some seconds to finish. The address is
- * resolved inside, so that a signal interrupts that as well.
+ * resolved inside, so that a signal interrupts that as well, and so that it is tried again while the network does not answer.
  *
  * @param ready called once the release is complete and others get it
  * @throws UserError, VerificationError, ... when it cannot be served
@@ -61,10 +61,10 @@ export async function serveCanister(
       metrics = await serveMetrics(options.metrics, status, log);
     }
     const start = async () => {
-      const address = await resolveAddress();
-      gatewaysOf(address.network).tell = (event) => log.warn(event);
       if (mirrors !== undefined) mirrors.tell = (event) => log.warn(event);
       const open = async () => {
+        const address = await resolveAddress();
+        gatewaysOf(address.network).tell = (event) => log.warn(event);
         const source = await openKnown(address, options, () => thread.verify);
         const from = { address, source };
         return { from, first: await openFirst(from, options) };
