@@ -1,14 +1,8 @@
-/**
- * mount(8) over automounts, as systemd makes them of `x-systemd.automount`. Not every kernel has autofs; in the virtual machine of
- * test/boot/host.boot.ts, Debian's kernel has it.
- */
-import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { processesWith } from "../../demo/process.ts";
 import { BIN } from "../support/icfs.ts";
-import { startMountable } from "../support/mountable.ts";
-import { mountNamespace, writeFstab } from "./mount-namespace.ts";
+import { startMountHost } from "./mount-namespace.ts";
 import { eventually, HUNG } from "./mounts.ts";
 
 t.setTimeout(10 * HUNG);
@@ -20,19 +14,17 @@ const AUTOFS_IOC_CATATONIC = "0x9362";
 const automountAt = (path: string) =>
   `mount -i -t autofs systemd-1 ${path} -o fd=4,pgrp=$$,minproto=5,maxproto=5,direct`;
 
-const c = await startMountable(t);
-const { id, directory, tree, proxy } = c;
-await c.publish({ "pxelinux.0": "loader\n", "pxelinux.cfg/default": "menu\n" });
-const keyFile = join(directory, "root.key");
-await writeFile(keyFile, c.rootKey);
-const NETWORK = `network=${proxy.url},root-key=${keyFile}`;
-const within = await mountNamespace(t, directory);
-
-async function mountpoint(name: string): Promise<string> {
-  const path = join(directory, name);
-  await mkdir(path);
-  return path;
-}
+const {
+  id,
+  directory,
+  tree,
+  proxy,
+  keyFile,
+  network: NETWORK,
+  within,
+  fstab,
+  mountpoint,
+} = await startMountHost(t);
 
 const silent = { code: 0, stdout: "", stderr: "" };
 const ended = (path: string) =>
@@ -59,10 +51,7 @@ const hasNone = (t: Test) => {
 t.test("mount(8) by hand on an automount, where anybody who opens the directory would wait", async (t) => {
   if (hasNone(t)) return;
   const path = await mountpoint("automounted");
-  const file = await writeFstab(
-    directory,
-    `${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`,
-  );
+  const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
   const [pipe, over] = [join(directory, "automount"), join(directory, "over")];
   // Whoever opens a pipe for reading and writing does not wait for another process.
   const script = `mkfifo ${pipe} ${over} && exec 4<>${pipe} 5<>${over} && ${automountAt(path)} && read line <&5`;
@@ -93,10 +82,7 @@ t.test("mount(8) by hand on an automount, where anybody who opens the directory 
 t.test("an automounter mounts while a reader waits", async (t) => {
   if (hasNone(t)) return;
   const path = await mountpoint("awaited");
-  const file = await writeFstab(
-    directory,
-    `${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`,
-  );
+  const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
   const pipe = join(directory, "awaiting");
   // Like systemd's automounter: mount(8) is in its process group, and only that group may pass. A packet in the pipe says that a process
   // waits (autofs(5); in <linux/auto_fs.h> the token is behind two words). That process waits until the automounter says READY or

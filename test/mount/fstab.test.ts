@@ -7,9 +7,8 @@ import { processesWith } from "../../demo/process.ts";
 import { readMounts } from "../../lib/fs/mounting/mountinfo.ts";
 import { exactly } from "../support/exactly.ts";
 import { BIN, run } from "../support/icfs.ts";
-import { startMountable } from "../support/mountable.ts";
 import { plain } from "../support/plain.ts";
-import { logOf, mountNamespace, writeFstab } from "./mount-namespace.ts";
+import { logOf, startMountHost } from "./mount-namespace.ts";
 import { eventually, HUNG } from "./mounts.ts";
 
 t.setTimeout(10 * HUNG);
@@ -18,21 +17,9 @@ t.setTimeout(10 * HUNG);
 const NOBODY = 65534;
 const ANOTHER = 12345;
 
-const c = await startMountable(t);
-const { id, directory, tree, proxy } = c;
-await c.publish({ "pxelinux.0": "loader\n", "pxelinux.cfg/default": "menu\n" });
-const keyFile = join(directory, "root.key");
-await writeFile(keyFile, c.rootKey);
-const NETWORK = `network=${proxy.url},root-key=${keyFile}`;
-const within = await mountNamespace(t, directory);
+const c = await startMountHost(t);
+const { id, directory, tree, proxy, keyFile, network: NETWORK, within, fstab, mountpoint } = c;
 
-async function mountpoint(name: string): Promise<string> {
-  const path = join(directory, name);
-  await mkdir(path);
-  return path;
-}
-
-const fstab = (...lines: string[]) => writeFstab(directory, ...lines);
 /** The line in the log of a mount that still waits for its network. */
 const AGAIN = /has no answer that counts yet, trying again/g;
 const triedAgain = async () => (await readFile(logOf(directory), "utf8")).match(AGAIN)?.length ?? 0;

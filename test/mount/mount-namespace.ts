@@ -5,6 +5,7 @@
 import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BIN, HUNG, type Result, run, type Test } from "../support/icfs.ts";
+import { startMountable } from "../support/mountable.ts";
 import { makeNamespaces } from "../support/namespaces.ts";
 
 /** mount(8) may have to wait for a network, by default for two minutes. */
@@ -56,4 +57,27 @@ export async function mountNamespace(
       limit: PATIENCE,
     });
   return within;
+}
+
+/** Publishes a small release, and makes a namespace whose mount(8) can mount it. */
+export async function startMountHost(t: Test) {
+  const canister = await startMountable(t);
+  const { directory, proxy, publish, rootKey } = canister;
+  await publish({ "pxelinux.0": "loader\n", "pxelinux.cfg/default": "menu\n" });
+  const keyFile = join(directory, "root.key");
+  await writeFile(keyFile, rootKey);
+  return {
+    ...canister,
+    keyFile,
+    /** Options of mount(8). */
+    network: `network=${proxy.url},root-key=${keyFile}`,
+    within: await mountNamespace(t, directory),
+    fstab: (...lines: string[]) => writeFstab(directory, ...lines),
+    /** Makes a directory. @returns its path */
+    async mountpoint(name: string): Promise<string> {
+      const path = join(directory, name);
+      await mkdir(path);
+      return path;
+    },
+  };
 }
