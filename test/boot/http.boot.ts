@@ -22,7 +22,7 @@ import { reporting } from "./stages.ts";
 t.setTimeout(1_800_000);
 
 const [IPXE, , ...KERNEL_AND_INSTALLER] = STAGES;
-const FIRMWARE: Stage = { name: "UEFI HTTP Boot", pattern: /(URI: http:\S+)/, seconds: 300 };
+const FIRMWARE: Stage = { name: "UEFI HTTP Boot", pattern: /(URI: http:\S+)\s/, seconds: 300 };
 /** As in examples/boot.ipxe. */
 const KERNEL_OPTIONS = "console=ttyS0 loglevel=6 ---";
 
