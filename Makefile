@@ -63,7 +63,7 @@ deb: dist ## Build a Debian package: build/icfs_VERSION_ARCH.deb
 artifacts: dist ## Build what a release has, into build/release: npm and Debian package, Wasm, hashes; tests and tags nothing
 	@packaging/artifacts.sh
 
-release: as-root setup-test ## Test everything, as root, build the artifacts twice, and tag the commit; an hour and a half
+release: as-root setup-test ## Test everything, as root, build the artifacts twice, and tag the commit; one to two hours
 	@node scripts/release.ts
 
 check: modules ## Lint, check the format, the types and the English; takes seconds
