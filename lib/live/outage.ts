@@ -49,7 +49,8 @@ export async function untilNetworkAnswers<T>(
  * host's clock is wrong, which is set once there is a network. A refusal by a canister or a bad certificate is not temporary.
  */
 export function isOutage(error: unknown): boolean {
-  if (error instanceof UntimelyError || error instanceof NetworkUnreachableError) return true;
+  if (error instanceof UntimelyError) return true;
+  if (error instanceof NetworkUnreachableError) return isOutage(error.cause);
   if (error instanceof RejectError) return isTransient(error);
   if (error instanceof UserError || error instanceof VerificationError || error instanceof FormatError) {
     return false;

@@ -53,6 +53,9 @@ t.test("attempts go on for as long as --retry allows, and the wait is reported",
   t.ok(made >= 2 && made <= 10, `${made} attempts`);
 });
 
+const unreachable = (cause: Error) =>
+  new NetworkUnreachableError("no network answers: start one", "http://127.0.0.1:1", cause);
+
 t.test("only errors that may soon be over are retried", async (t) => {
   const soon = [
     new NoAnswerError("no answer within 5 s"),
@@ -63,7 +66,7 @@ t.test("only errors that may soon be over are retried", async (t) => {
     new HttpStatusError(408, "Request Timeout"),
     // The kind of error counts, not its words.
     new NoAnswerError("HTTP status 404 is what it was about"),
-    new NetworkUnreachableError("no network answers: start one", "http://127.0.0.1:1"),
+    unreachable(new NoAnswerError("connect ECONNREFUSED 127.0.0.1:1")),
     new ClockError("the network refuses the time of this request: set this host's clock"),
     new UntimelyError("the certificate is refused: it is more than 5 minutes in the future"),
     new RejectError(2, "the subnet is busy"),
@@ -79,6 +82,7 @@ t.test("only errors that may soon be over are retried", async (t) => {
     new HttpStatusError(404, "Not Found"),
     new HttpStatusError(407, "Proxy Authentication Required"),
     new NoWayError("getaddrinfo ENOTFOUND icp-api.oi"),
+    unreachable(new HttpStatusError(404, "Not Found")),
   ];
   for (const error of soon) t.equal(isOutage(error), true, error.message);
   for (const error of lasting) {
