@@ -331,7 +331,7 @@ module {
   };
 
   /// Redirects a path below a channel's name to the same path of the channel's release. The target is certified; the redirect is
-  /// not, since each path would need its own answer in the tree. So it can keep the query, in which logs look for a machine's MAC.
+  /// not, since each path would need its own answer in the tree. So it can keep the query, where logs look for a machine's MAC.
   func sentByChannel({ site; named } : Served, { url } : Request, segments : [Blob]) : Responses.Response {
     let ?(_, release) = Array.find<Channels.Named>(named, func((name, _)) = segments[0] == Text.encodeUtf8("@" # name)) else return Responses.notFound();
     // No tree has such names, and clients resolve them: a redirect with `..` would lead out of the release.

@@ -41,28 +41,28 @@ module {
     ?List.toArray(found);
   };
 
-  /// A URL's query with its `?`, or "" if there is none or it is not printable ASCII, as it is in a header.
+  /// A URL's query with its `?`; "" if there is none, or if it has characters that a header cannot have.
   public func queryOf(url : Text) : Text {
-    let withoutFragment = Text.split(url, #char '#').next();
-    let ?whole = withoutFragment else return "";
-    let parts = Text.split(whole, #char '?');
-    let ?path = parts.next() else return "";
-    let ?found = Text.stripStart(whole, #text path) else return "";
+    let found = queryIn url;
     for (byte in Text.encodeUtf8(found).vals()) if (byte <= 0x20 or byte >= 0x7f) return "";
     found;
   };
 
   /// Whether a URL's query has a parameter of this name.
   public func hasParameter(url : Text, name : Text) : Bool {
-    let withoutFragment = Text.split(url, #char '#').next();
-    let ?whole = withoutFragment else return false;
-    let parts = Text.split(whole, #char '?');
-    ignore parts.next();
     // Any further ? belongs to the query.
-    for (part in parts) for (parameter in Text.split(part, #char '&')) {
+    for (part in Text.split(queryIn url, #char '?')) for (parameter in Text.split(part, #char '&')) {
       if (Text.startsWith(parameter, #text(name # "="))) return true;
     };
     false;
+  };
+
+  /// The query with its `?`, or "".
+  func queryIn(url : Text) : Text {
+    let ?whole = Text.split(url, #char '#').next() else return "";
+    let ?path = Text.split(whole, #char '?').next() else return "";
+    let ?found = Text.stripStart(whole, #text path) else return "";
+    found;
   };
 
   /// The byte that two hexadecimal digits represent, or null.
