@@ -1,8 +1,11 @@
+/**
+ * mount(8) over automounts, as systemd makes them of `x-systemd.automount`. Not every kernel has autofs; Debian's has it, in the virtual
+ * machine of test/boot/host.boot.ts.
+ */
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { processesWith } from "../../demo/process.ts";
 import { BIN } from "../support/icfs.ts";
-import { startMountHost } from "./mount-namespace.ts";
+import { daemonEnds, startMountHost } from "./mount-namespace.ts";
 import { eventually, HUNG } from "./mounts.ts";
 
 t.setTimeout(10 * HUNG);
@@ -27,11 +30,6 @@ const {
 } = await startMountHost(t);
 
 const silent = { code: 0, stdout: "", stderr: "" };
-const ended = (path: string) =>
-  eventually(
-    "the mount's daemon has ended",
-    () => !processesWith(path).some(({ command }) => command.includes("mount-helper-main")),
-  );
 
 /** What mount(8) says about an automount: nothing, or that the kernel has none. */
 const { stderr: refusal } = await within(
@@ -75,7 +73,7 @@ t.test("mount(8) by hand on an automount, where anybody who opens the directory 
     stderr: /already mounted at/,
   });
   t.same(await within("umount", path), silent);
-  await ended(path);
+  await daemonEnds(path);
   t.same(await types(), ["autofs", ""]);
 });
 
@@ -97,5 +95,5 @@ t.test("an automounter mounts while a reader waits", async (t) => {
     say ${AUTOFS_IOC_READY} $token && wait $! && umount ${path}`;
   t.teardown(() => within("umount", "--all-targets", "--recursive", "--lazy", path));
   t.same(await within("setsid", "sh", "-c", script), { ...silent, stdout: "autofs\nfuse.icfs\nloader\n" });
-  await ended(path);
+  await daemonEnds(path);
 });

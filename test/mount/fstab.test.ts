@@ -3,12 +3,11 @@ import { chmod, chown, mkdir, readdir, readFile, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import t, { type Test } from "tap";
-import { processesWith } from "../../demo/process.ts";
 import { readMounts } from "../../lib/fs/mounting/mountinfo.ts";
 import { exactly } from "../support/exactly.ts";
 import { BIN, run } from "../support/icfs.ts";
 import { plain } from "../support/plain.ts";
-import { logOf, startMountHost } from "./mount-namespace.ts";
+import { daemonEnds, logOf, startMountHost } from "./mount-namespace.ts";
 import { eventually, HUNG } from "./mounts.ts";
 
 t.setTimeout(10 * HUNG);
@@ -31,13 +30,11 @@ const found = async () =>
     .split("\n")
     .filter((line) => line !== "");
 const isTree = async (path: string) => (await within("diff", "-r", tree, path)).code === 0;
-const daemonOf = (path: string) =>
-  processesWith(path).filter(({ command }) => command.includes("mount-helper-main"));
 
 /** umount(8); then no process serves the mount any more. */
 async function umount(t: Test, path: string): Promise<void> {
   t.same(await within("umount", path), silent);
-  await eventually("its daemon has ended", () => daemonOf(path).length === 0);
+  await daemonEnds(path);
 }
 
 t.test("mount -a twice, mount DIR, remount, umount DIR", async (t) => {
@@ -96,7 +93,7 @@ t.test("a user's own mount with the option `user`", async (t) => {
   t.not((await as(ANOTHER, "umount", path)).code, 0, "another user cannot unmount it");
   t.same(await as(NOBODY, "umount", path), silent);
   t.same(await found(), []);
-  await eventually("its daemon has ended", () => daemonOf(path).length === 0);
+  await daemonEnds(path);
 });
 
 t.test("mirrors are used in their order, without the network", async (t) => {

@@ -4,9 +4,11 @@
  */
 import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { processesWith } from "../../demo/process.ts";
 import { BIN, HUNG, type Result, run, type Test } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 import { makeNamespaces } from "../support/namespaces.ts";
+import { eventually } from "./mounts.ts";
 
 /** mount(8) may have to wait for a network, by default for two minutes. */
 const PATIENCE = 3 * HUNG;
@@ -57,6 +59,14 @@ export async function mountNamespace(
       limit: PATIENCE,
     });
   return within;
+}
+
+/** Waits until no process serves the mount any more. */
+export async function daemonEnds(mountpoint: string): Promise<void> {
+  await eventually(
+    "the mount's daemon has ended",
+    () => !processesWith(mountpoint).some(({ command }) => command.includes("mount-helper-main")),
+  );
 }
 
 /** Publishes a small release, and makes a namespace whose mount(8) can mount it. */
