@@ -8,7 +8,7 @@ export interface Clock {
   /** Advances by this many milliseconds, one by one, with everything that happens then. */
   pass(milliseconds: number): Promise<void>;
   /** Advances in one step, where nothing should happen in between: hours take only a moment. */
-  skip(milliseconds: number): void;
+  jump(milliseconds: number): void;
 }
 
 /** Stops Date, performance.now() and the timers of this process until the end of the test. Input and output go on. */
@@ -31,7 +31,7 @@ export function stopClock(t: Test): Clock {
         await turn();
       }
     },
-    skip: (milliseconds) => mock.timers.tick(milliseconds),
+    jump: (milliseconds) => mock.timers.tick(milliseconds),
   };
 }
 
