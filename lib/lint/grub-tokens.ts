@@ -22,6 +22,7 @@ const SINGLE_QUOTED = /'([^']*)'/y;
 /** A `$` in front means that the text is to be translated; such a text has no variables. */
 const DOUBLE_QUOTED = /(\$?)"((?:[^\\"]|\\.)*)"/sy;
 const VARIABLE = /\$(?:[A-Za-z_]\w*|\d+|[?#*@]|\{(?:[A-Za-z_]\w*|\d+|[?#*@])\})/y;
+const VARIABLES = new RegExp(VARIABLE, "g");
 /** Within double quotes, a backslash before other characters is a character itself. */
 const ESCAPED_IN_QUOTES = /\\(["$\\\n])/g;
 
@@ -93,5 +94,5 @@ export function* tokensOf(lines: readonly string[]): Generator<Token> {
 }
 
 function hasLoneDollar(quoted: string): boolean {
-  return quoted.replaceAll(/\\./gs, "").replaceAll(new RegExp(VARIABLE, "g"), "").includes("$");
+  return quoted.replaceAll(/\\./gs, "").replaceAll(VARIABLES, "").includes("$");
 }
