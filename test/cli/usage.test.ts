@@ -1,175 +1,16 @@
-import { readFileSync } from "node:fs";
+/** Wrong usage: what it says, and the exit code. */
 import { fileURLToPath } from "node:url";
-import { type Command, CommanderError } from "commander";
 import t from "tap";
-import { icfsProgram, wholeProgram } from "../../lib/cli/program.ts";
+import { icfsProgram } from "../../lib/cli/program.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
+import { usageOf } from "./in-process.ts";
 
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 const HELPER = fileURLToPath(new URL("../../lib/cli/mount-helper-main.ts", import.meta.url));
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 const home = await temporaryDirectory(t);
 const env = cleanEnvironment(home);
-const icfs = (args: readonly string[], more: NodeJS.ProcessEnv = {}) =>
-  run(BIN, args, { env: { ...env, ...more } });
-
-interface Said {
-  /** commander's exit code: 0 for help, 1 for wrong usage. */
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** What the program prints about its usage. It runs in this process, because a start takes a second. @throws Error when the usage is right */
-async function parsed(args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Said> {
-  const before = process.env;
-  process.env = { ...env, ...more };
-  try {
-    const program = await icfsProgram(args);
-    let [stdout, stderr] = ["", ""];
-    const capture = (command: Command): void => {
-      command.exitOverride().configureOutput({
-        writeOut: (text) => {
-          stdout += text;
-        },
-        writeErr: (text) => {
-          stderr += text;
-        },
-      });
-      for (const child of command.commands) capture(child);
-    };
-    capture(program);
-    const ended = await program.parseAsync(args, { from: "user" }).catch((error: unknown) => error);
-    if (!(ended instanceof CommanderError)) throw new Error(`icfs ${args.join(" ")} is right`);
-    return { code: ended.exitCode, stdout, stderr };
-  } finally {
-    process.env = before;
-  }
-}
-
-t.test("--help of every command lists its options, with defaults and environment variables", async (t) => {
-  const program = await icfs(["--help"]);
-  t.match(program, { code: 0, stderr: "", stdout: /Usage: icfs/ });
-  const listed = program.stdout.split("Commands:")[1]!.split("\n\n")[0]!;
-  const commands = [...listed.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!);
-  t.same(commands.filter((name) => name !== "help").sort(), [
-    "boots",
-    "cache",
-    "cat",
-    "channel",
-    "configure",
-    "deploy",
-    "doctor",
-    "example",
-    "explain",
-    "grant",
-    "identity",
-    "keep",
-    "lint",
-    "localnet",
-    "ls",
-    "mirror",
-    "mount",
-    "promote",
-    "publish",
-    "releases",
-    "revoke",
-    "roles",
-    "rollback",
-    "serve",
-    "status",
-    "trust",
-    "umount",
-    "url",
-    "verify",
-  ]);
-  const expected: Record<string, RegExp[]> = {
-    mount: [
-      /--network <ic\|local\|URL>.*default:\s+"ic",\s+env:\s+ICFS_NETWORK/,
-      /--root-key <HEX\|FILE>.*env:\s+ICFS_ROOT_KEY/,
-      /--file-mode <octal>.*default:\s+0444/,
-      /--memory <size>.*default:\s+256 MiB/,
-      /--read-timeout <time>.*default:\s+10 s,\s+env:\s+ICFS_READ_TIMEOUT/,
-      /--cache-dir <dir>.*default:\s+"\S+\/icfs",\s+env:\s+ICFS_CACHE_DIR/,
-      /--max-cache-size <size>.*default:\s+4 GiB/,
-      /--prefetch <what>.*choices:\s+"all",\s+"boot",\s+"none",\s+default:\s+"all"/,
-      /--open <when>.*choices:\s+"now",\s+"whole",\s+default:\s+"now"/,
-      /--refresh <time>.*default:\s+60 s/,
-      /--quiet <time>.*default:\s+30 s/,
-      /--switch-within <time>.*default:\s+600 s/,
-      /--max-stale <time>.*default:\s+no\s+limit/,
-      /--retry <time>.*plain number is minutes.*default:\s+0,\s+or\s+2\s+minutes\s+for\s+mount\(8\).*ICFS_RETRY/,
-      /--context <label>.*env:\s+ICFS_CONTEXT/,
-      /--transport <name>.*default:\s+kernel\s+for\s+root/,
-      /--metrics <addr>.*PORT, which listens on 127\.0\.0\.1 only.*default:\s+none\s+\(env:\s+ICFS_METRICS/,
-      /--foreground/,
-    ],
-    publish: [
-      /--identity <PEM>.*made on first use.*env:\s+ICFS_IDENTITY/,
-      /--note <text>/,
-      /--json/,
-      /--dry-run/,
-      /--copy-links/,
-      /--copy-unsafe-links/,
-      /--exclude <pattern>.*default:\s+none,\s+env:\s+ICFS_EXCLUDE/,
-      /--allow-empty.*ICFS_ALLOW_EMPTY=yes\|no/,
-      /--private-files <what>.*choices:\s+"publish",\s+"error",\s+default:\s+"publish"/,
-    ],
-    cat: [/<canister> <path>/, /--identity <PEM>.*default:\s+none/],
-    verify: [/<canister\|mountpoint> \[directory\]/, /--json/, /--copy-unsafe-links/, /--exclude <pattern>/],
-    deploy: [/--specified-id <id>/, /--wasm <file>.*default:\s+the one that comes with\s+icfs/],
-    ls: [/-l, --long/, /-R, --recursive/, /--identity <PEM>.*default:\s+none/],
-    releases: [/held, kept or dropped is the canister's own word/, /--json/],
-    rollback: [/<canister> <release>/, /--note <text>.*env:\s+ICFS_NOTE/, /--json/],
-    keep: [/<canister> <release>/, /--no\b/],
-    channel: [/<canister> \[name\]/, /--history/, /--delete/, /--note <text>/, /--json/],
-    promote: [/<canister> <from> <to>/, /--note <text>/, /--json/, /--identity <PEM>.*made on first use/],
-    grant: [
-      /<role>.*choices:\s+"publisher",\s+"promoter",\s+"reader"/,
-      /--identity <PEM>.*made on first use/,
-    ],
-    revoke: [/<canister> <principal>/],
-    roles: [/--json/, /--identity <PEM>.*default:\s+none/],
-    configure: [/--private/, /--public/, /--quota <size>/, /--hold-newest <n>/, /--hold-days <n>/],
-    localnet: [
-      /--port <port>.*default:\s+4943/,
-      /--bandwidth.*limit that all replies share.*default: none/,
-      /--update-latency.*default:\s+0/,
-      /--api <version>.*choices:\s+"old", "new", "both",\s+default:\s+"both"/,
-    ],
-    identity: [/--identity <PEM>/],
-    doctor: [
-      /\[canister\] \[mountpoint\]/,
-      /--root-key <HEX\|FILE>/,
-      /--cache-dir <dir>.*env:\s+ICFS_CACHE_DIR/,
-      /--json/,
-    ],
-    umount: [/-l, --lazy/],
-    boots: [
-      /--boot-log <file>.*default:\s+"\/var\/log\/icfs-boots.log",\s+env:\s+ICFS_BOOT_LOG/,
-      /--mac <MAC>/,
-      /--since <time>/,
-      /--check/,
-      /--stale/,
-      /--json/,
-    ],
-    explain: [/<mac> \[time\]/, /--boot-log <file>.*env:\s+ICFS_BOOT_LOG/, /--json/],
-    example: [/nginx/, /squid/, /dnsmasq/, /channels/, /ipxe/, /prometheus/, /alerts/, /grafana/],
-    trust: [/show/, /reset/],
-  };
-  for (const [command, patterns] of Object.entries(expected)) {
-    const { code, stdout, stderr } = await parsed([command, "--help"]);
-    t.match({ code, stderr }, { code: 0, stderr: "" }, command);
-    const text = stdout.replace(/\s+/g, " ");
-    for (const pattern of patterns) t.match(text, pattern, `${command}: ${pattern}`);
-  }
-  t.match(await parsed(["trust", "reset", "--help"]), { code: 0, stdout: /<?canister>?/ });
-});
-
-t.test("--version", async (t) => {
-  t.same(await icfs(["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
-});
+const icfs = (args: readonly string[]) => run(BIN, args, { env });
 
 t.test("wrong usage exits with code 2, prints the reason on stderr and nothing on stdout", async (t) => {
   const cases: [args: string[], reason: RegExp, env?: NodeJS.ProcessEnv][] = [
@@ -245,7 +86,7 @@ t.test("wrong usage exits with code 2, prints the reason on stderr and nothing o
     [["mount", ID, "/mnt", "--log-level", "loud"], /Use debug, info, warn or error/],
   ];
   for (const [args, reason, more] of cases) {
-    const { code, stdout, stderr } = await parsed(args, more);
+    const { code, stdout, stderr } = await usageOf(args, { ...env, ...more });
     t.match({ code, stdout }, { code: 1, stdout: "" }, `icfs ${args.join(" ")}`);
     t.match(stderr, reason);
   }
@@ -382,120 +223,6 @@ t.test("wrong usage that only icfs itself detects also exits with code 2", async
       ),
     ),
   );
-});
-
-t.test("an option that does not apply is an error; its environment variable is ignored", async (t) => {
-  const cases: [args: string[], option: string, value: string | undefined, wrong: RegExp, ignored: RegExp][] =
-    [
-      [
-        ["mount", `${ID}@stable`, ".", "--all-channels"],
-        "--access-log",
-        "log",
-        /^--access-log is for what --serve sends/,
-        /^--all-channels shows every channel/,
-      ],
-      [
-        ["lint", "/nowhere"],
-        "--machines-template",
-        "templates",
-        /^--machines-template needs machines/,
-        /\/nowhere/,
-      ],
-      [
-        ["channel", ID, "--network", "ftp://x"],
-        "--history",
-        undefined,
-        /^name the channel: .* --history$/,
-        /^unknown network/,
-      ],
-      [
-        ["channel", ID, "--network", "ftp://x"],
-        "--delete",
-        undefined,
-        /^name the channel: .* --delete$/,
-        /^unknown network/,
-      ],
-      [
-        ["channel", ID, "--network", "ftp://x"],
-        "--note",
-        "why",
-        /^--note is for --delete$/,
-        /^unknown network/,
-      ],
-      [
-        ["deploy", "x"],
-        "--with-cycles",
-        "2T",
-        /^--with-cycles makes a new canister/,
-        /^"x" is not a canister id/,
-      ],
-      [
-        ["deploy", "--specified-id", "x"],
-        "--with-cycles",
-        "2T",
-        /^--with-cycles makes a new canister/,
-        /^"x" is not a canister id/,
-      ],
-      [
-        ["boots", "--check", "--boot-log", "/nowhere"],
-        "--mac",
-        "52:54:00:69:63:66",
-        /leave out --mac$/,
-        /\/nowhere/,
-      ],
-      [["boots", "--check", "--boot-log", "/nowhere"], "--since", "12h", /leave out --since$/, /\/nowhere/],
-    ];
-  const failure = async (args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<unknown> => {
-    const before = process.env;
-    process.env = { ...env, ...more };
-    try {
-      return await (await icfsProgram(args))
-        .parseAsync(args, { from: "user" })
-        .catch((error: unknown) => error);
-    } finally {
-      process.env = before;
-    }
-  };
-  for (const [args, option, value, wrong, ignored] of cases) {
-    const given = value === undefined ? [...args, option] : [...args, option, value];
-    t.match(await failure(given), { message: wrong }, given.join(" "));
-    const variable = `ICFS_${option.slice(2).toUpperCase().replaceAll("-", "_")}`;
-    t.match(
-      await failure(args, { [variable]: value ?? "yes" }),
-      { message: ignored },
-      `${variable}: ${args.join(" ")}`,
-    );
-  }
-});
-
-t.test("an empty environment variable counts as unset", async (t) => {
-  const variables = new Set<string>();
-  const collect = (command: Command): void => {
-    for (const { envVar } of command.options) if (envVar !== undefined) variables.add(envVar);
-    for (const child of command.commands) collect(child);
-  };
-  collect(await wholeProgram());
-  t.ok(variables.size > 30);
-  for (const name of ["ALLOW_EMPTY", "JSON", "OFFLINE"]) variables.add(`ICFS_${name}`);
-  const empty = Object.fromEntries([...variables].map((name) => [name, ""]));
-  for (const args of [["publish"], ["mount"], ["localnet"], ["doctor"]]) {
-    const help = await parsed([...args, "--help"]);
-    t.same(await parsed([...args, "--help"], empty), help, args.join(" "));
-    const values = async (more: NodeJS.ProcessEnv) => {
-      const before = process.env;
-      const { ICFS_TRANSPORT: _, ...bare } = env;
-      process.env = { ...bare, ...more };
-      try {
-        const [command] = (await icfsProgram(args)).commands;
-        command!.action(() => {});
-        await command!.parseAsync(["publish", "mount"].includes(args[0]!) ? [ID, "x"] : [], { from: "user" });
-        return command!.opts();
-      } finally {
-        process.env = before;
-      }
-    };
-    t.same(await values(empty), await values({}), args.join(" "));
-  }
 });
 
 t.test("correct usage that cannot work exits with code 1", async (t) => {

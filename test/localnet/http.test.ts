@@ -1,22 +1,7 @@
+/** The local network's endpoints: versions, limits and errors. Signatures are tested in ingress.test.ts, certificates in certification.test.ts. */
 import * as cbor from "@dfinity/cbor";
-import {
-  type Cert,
-  Certificate,
-  flatten_forks,
-  type HashTree,
-  HttpAgent,
-  IC_REQUEST_DOMAIN_SEPARATOR,
-  lookup_subtree,
-  requestIdOf,
-  type SignIdentity,
-} from "@icp-sdk/core/agent";
-import {
-  DelegationChain,
-  DelegationIdentity,
-  ECDSAKeyIdentity,
-  Ed25519KeyIdentity,
-} from "@icp-sdk/core/identity";
-import { Secp256k1KeyIdentity } from "@icp-sdk/core/identity/secp256k1";
+import { HttpAgent } from "@icp-sdk/core/agent";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
@@ -25,71 +10,13 @@ import { certifiedAt } from "../../lib/ic/read-state.ts";
 import { startLocalNetwork } from "../../localnet/index.ts";
 import { exactly } from "../support/exactly.ts";
 import { assemble, TINY } from "./assemble.ts";
-import { agentFor, deploy, management, NO_ARGUMENT, owner, startNetwork, stranger } from "./setup.ts";
+import { anonymous, inMinutes, requestsTo, signed } from "./requests.ts";
+import { agentFor, deploy, management, NO_ARGUMENT, owner, startNetwork } from "./setup.ts";
 
-const MINUTE_NS = 60_000_000_000n;
 const network = await startNetwork(t);
 const agent = await agentFor(network);
 const id = await deploy(agent, TINY);
-const GLOBAL = 15;
-
-type Content = Record<string, unknown>;
-
-function inMinutes(minutes: number): bigint {
-  return BigInt(Date.now()) * 1_000_000n + BigInt(minutes) * MINUTE_NS;
-}
-
-function callContent(method: string, changes: Content = {}): Content {
-  return {
-    request_type: "call",
-    canister_id: id.toUint8Array(),
-    method_name: method,
-    arg: NO_ARGUMENT,
-    sender: owner.getPrincipal().toUint8Array(),
-    ingress_expiry: inMinutes(3),
-    ...changes,
-  };
-}
-
-async function signed(content: Content, identity: SignIdentity = owner): Promise<Uint8Array> {
-  const message = Buffer.concat([IC_REQUEST_DOMAIN_SEPARATOR, requestIdOf(content)]);
-  return cbor.encodeWithSelfDescribedTag({
-    content,
-    sender_pubkey: identity.getPublicKey().toDer(),
-    sender_sig: await identity.sign(new Uint8Array(message)),
-  });
-}
-
-function anonymous(content: Content): Uint8Array {
-  return cbor.encodeWithSelfDescribedTag({ content: { ...content, sender: Uint8Array.of(4) } });
-}
-
-async function post(
-  path: string,
-  body: Uint8Array,
-): Promise<{ status: number; text: string; body: Content }> {
-  const response = await fetch(network.url + path, {
-    method: "POST",
-    headers: { "content-type": "application/cbor" },
-    body: Uint8Array.from(body),
-  });
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  const isCbor = response.status === 200;
-  return {
-    status: response.status,
-    text: isCbor ? "" : Buffer.from(bytes).toString(),
-    body: isCbor ? (cbor.decode(bytes) as Content) : {},
-  };
-}
-
-const canisterPath = (version: number, endpoint: string) =>
-  `/api/v${version}/canister/${id.toText()}/${endpoint}`;
-
-async function counted(): Promise<number> {
-  const response = await agent.query(id, { methodName: "peek", arg: NO_ARGUMENT });
-  if (!("reply" in response)) throw new Error(response.reject_message);
-  return response.reply.arg[GLOBAL]!;
-}
+const { bumps, callContent, pathOf, post } = requestsTo(network, agent, id);
 
 t.test("status", async (t) => {
   const response = await fetch(`${network.url}/api/v2/status`);
@@ -101,10 +28,10 @@ t.test("status", async (t) => {
 });
 
 t.test("every version of the endpoints", async (t) => {
-  const before = await counted();
+  const before = await bumps();
   for (const version of [2, 3]) {
     const query = await post(
-      canisterPath(version, "query"),
+      pathOf(version, "query"),
       anonymous(callContent("peek", { request_type: "query" })),
     );
     t.match(query.body, { status: "replied", signatures: exactly({ identity: Uint8Array }) });
@@ -116,16 +43,16 @@ t.test("every version of the endpoints", async (t) => {
     }
   }
   const asynchronous = await post(
-    canisterPath(2, "call"),
+    pathOf(2, "call"),
     anonymous(callContent("bump", { nonce: Uint8Array.of(1) })),
   );
   t.equal(asynchronous.status, 202);
   for (const version of [3, 4]) {
     const nonce = Uint8Array.of(version);
-    const call = await post(canisterPath(version, "call"), anonymous(callContent("bump", { nonce })));
+    const call = await post(pathOf(version, "call"), anonymous(callContent("bump", { nonce })));
     t.equal(call.body.status, "replied");
   }
-  t.equal(await counted(), before + 3);
+  t.equal(await bumps(), before + 3);
 });
 
 t.test("only old endpoints, and only new ones", async (t) => {
@@ -152,76 +79,6 @@ t.test("only old endpoints, and only new ones", async (t) => {
   };
   t.same(await statuses("old"), ["2/query", "2/read_state", "2/call", "3/call"]);
   t.same(await statuses("new"), ["3/query", "3/read_state", "2/call", "4/call"]);
-});
-
-t.test("canister ranges in one leaf at the old endpoints, and in shards at the new ones", async (t) => {
-  const subnet = (await agent.getSubnetIdFromCanister(id)).toUint8Array();
-  const flat = ["subnet", subnet, "canister_ranges"];
-  const shards = ["canister_ranges", subnet];
-  /** Whether a certificate, and its delegation, show ranges in each of the two places. */
-  const shown = (encoded: Uint8Array) => {
-    const certificate = cbor.decode(encoded) as Cert;
-    const delegation = cbor.decode(certificate.delegation!.certificate) as Cert;
-    const has = (path: (string | Uint8Array)[], { tree }: Cert) =>
-      lookup_subtree(path, tree).status === "Found";
-    return {
-      delegation: [has(flat, delegation), has(shards, delegation)],
-      state: [has(flat, certificate), has(shards, certificate)],
-      delegated: delegation.tree,
-    };
-  };
-  const answers = async (version: number): Promise<Uint8Array[]> => {
-    const nonce = Uint8Array.of(100 + version);
-    const call = await post(canisterPath(version + 1, "call"), anonymous(callContent("bump", { nonce })));
-    const paths = [[new Uint8Array(Buffer.from("subnet"))]];
-    const content = { request_type: "read_state", paths, ingress_expiry: inMinutes(3) };
-    const read = await post(canisterPath(version, "read_state"), anonymous(content));
-    const query = callContent("certificate", { request_type: "query" });
-    const { body } = await post(canisterPath(version, "query"), anonymous(query));
-    return [call.body.certificate, read.body.certificate, (body.reply as Content).arg] as Uint8Array[];
-  };
-  for (const [index, encoded] of (await answers(2)).entries()) {
-    const { delegation, state } = shown(encoded);
-    t.same(delegation, [true, false]);
-    t.equal(state[0], index === 1, "the state shows the ranges only if they were requested");
-    t.ok(
-      await Certificate.create({
-        certificate: encoded,
-        rootKey: network.rootKey,
-        principal: { canisterId: id },
-      }),
-    );
-  }
-  for (const encoded of await answers(3)) {
-    const { delegation, state, delegated } = shown(encoded);
-    t.same(delegation, [false, true]);
-    t.same(state, [false, false]);
-    const found = lookup_subtree(shards, delegated) as { value: HashTree };
-    const leaves = flatten_forks(found.value).filter(([kind, , below]) => kind === 2 && below?.[0] === 3);
-    t.equal(leaves.length, 1, "only one of several shards is shown");
-    t.ok(flatten_forks(found.value).length > 1);
-    const checked = {
-      certificate: encoded,
-      rootKey: network.rootKey,
-      principal: { canisterId: id },
-    };
-    t.ok(await Certificate.create(checked));
-  }
-  const read = async (version: number, where: string, ...path: (string | Uint8Array)[]) => {
-    const paths = [path.map((label) => new Uint8Array(Buffer.from(label as string)))];
-    const content = { request_type: "read_state", paths, ingress_expiry: inMinutes(3) };
-    return post(`/api/v${version}/${where}/read_state`, anonymous(content));
-  };
-  const [canister, whole] = [
-    `canister/${id.toText()}`,
-    `subnet/${Principal.fromUint8Array(subnet).toText()}`,
-  ];
-  t.equal((await read(2, canister, ...flat)).status, 200);
-  t.equal((await read(3, canister, ...flat)).status, 404, "the newer endpoint does not have the flat ranges");
-  t.equal((await read(3, canister, ...shards)).status, 404);
-  const ofSubnet = shown((await read(3, whole, ...shards)).body.certificate as Uint8Array);
-  t.same(ofSubnet.delegation, [false, false], "the delegation of a whole subnet shows no ranges");
-  t.same(ofSubnet.state, [false, true]);
 });
 
 t.test("@icp-sdk/core passes all its checks on the new endpoints alone", async (t) => {
@@ -254,20 +111,20 @@ t.test("@icp-sdk/core passes all its checks on the new endpoints alone", async (
 
 t.test("unknown endpoints and unreadable requests are refused", async (t) => {
   t.equal((await post("/api/v5/canister/aaaaa-aa/query", new Uint8Array())).status, 404);
-  t.equal((await post(canisterPath(4, "query"), new Uint8Array())).status, 404);
+  t.equal((await post(pathOf(4, "query"), new Uint8Array())).status, 404);
   t.equal((await post("/api/v2/canister/nonsense/query", new Uint8Array())).status, 400);
-  t.equal((await post(canisterPath(2, "query"), Uint8Array.of(0xff, 0x00))).status, 400);
-  t.equal((await post(canisterPath(2, "query"), cbor.encode({ content: 1 }))).status, 400);
-  t.equal((await fetch(network.url + canisterPath(2, "query"))).status, 405);
+  t.equal((await post(pathOf(2, "query"), Uint8Array.of(0xff, 0x00))).status, 400);
+  t.equal((await post(pathOf(2, "query"), cbor.encode({ content: 1 }))).status, 400);
+  t.equal((await fetch(network.url + pathOf(2, "query"))).status, 405);
   const misaddressed = anonymous(
     callContent("bump", { canister_id: Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 9, 1, 1]) }),
   );
-  t.match(await post(canisterPath(2, "call"), misaddressed), { status: 400, text: /Effective canister id/ });
+  t.match(await post(pathOf(2, "call"), misaddressed), { status: 400, text: /Effective canister id/ });
 });
 
 t.test("pre-consensus rejects", async (t) => {
   for (const version of [2, 3, 4]) {
-    const { body } = await post(canisterPath(version, "call"), anonymous(callContent("nothing")));
+    const { body } = await post(pathOf(version, "call"), anonymous(callContent("nothing")));
     t.match(body, {
       status: "non_replicated_rejection",
       reject_code: 5,
@@ -277,186 +134,38 @@ t.test("pre-consensus rejects", async (t) => {
   }
 });
 
-t.test("requests expire", async (t) => {
-  const before = await counted();
-  for (const minutes of [-1, 10]) {
-    const call = await signed(callContent("bump", { ingress_expiry: inMinutes(minutes) }));
-    const { status, text } = await post(canisterPath(3, "call"), call);
-    t.equal(status, 400);
-    t.ok(text.startsWith("Invalid request expiry: "), text);
-    const query = callContent("peek", { request_type: "query", ingress_expiry: inMinutes(minutes) });
-    t.equal((await post(canisterPath(2, "query"), await signed(query))).status, 400);
-    t.equal(
-      (await post(canisterPath(2, "query"), anonymous(query))).status,
-      200,
-      "anonymous queries do not expire",
-    );
-  }
-  t.equal(await counted(), before);
-});
-
-t.test("requests with malformed fields are refused", async (t) => {
-  const key = { sender_pubkey: owner.getPublicKey().toDer(), sender_sig: new Uint8Array(64) };
-  const delegated = (chain: unknown) => ({ content: callContent("bump"), ...key, sender_delegation: chain });
-  for (const [envelope, text] of [
-    [{ content: callContent("bump", { ingress_expiry: "soon" }), ...key }, /ingress_expiry is not a number/],
-    [{ content: callContent("bump", { nonce: -1 }), ...key }, /a negative number/],
-    [delegated([null]), /sender_delegation is not a map/],
-    [delegated([{ signature: key.sender_sig }]), /delegation is not a map/],
-    [delegated([{ delegation: { pubkey: key.sender_pubkey } }]), /expiration is not a number/],
-  ] as const) {
-    const body = cbor.encodeWithSelfDescribedTag(envelope as Parameters<typeof cbor.encode>[0]);
-    t.match(await post(canisterPath(2, "call"), body), { status: 400, text });
-  }
-});
-
-t.test("signatures", async (t) => {
-  const before = await counted();
-  const content = callContent("bump");
-  const good = cbor.decode(await signed(content)) as Content;
-  const signature = good.sender_sig as Uint8Array;
-  const cases: [string, Content][] = [
-    [
-      "a signature of something else",
-      { sender_sig: signature.map((byte, index) => (index === 9 ? byte ^ 1 : byte)) },
-    ],
-    ["none", { sender_sig: undefined, sender_pubkey: undefined }],
-    ["another's key", { sender_pubkey: stranger.getPublicKey().toDer() }],
-    ["no key", { sender_pubkey: Uint8Array.of(1, 2, 3) }],
-    ["changed content", { content: { ...content, method_name: "stable" } }],
-    ["signed, but anonymous", { content: { ...content, sender: Uint8Array.of(4) } }],
-  ];
-  for (const [name, change] of cases) {
-    const envelope = Object.fromEntries(
-      Object.entries({ ...good, ...change }).filter(([, value]) => value !== undefined),
-    );
-    t.equal((await post(canisterPath(3, "call"), cbor.encode(envelope))).status, 400, name);
-  }
-  t.equal(await counted(), before);
-});
-
-t.test("kinds of keys", async (t) => {
-  const identities: [string, SignIdentity][] = [
-    ["Ed25519", Ed25519KeyIdentity.generate()],
-    ["secp256k1", Secp256k1KeyIdentity.generate()],
-    ["P-256", await ECDSAKeyIdentity.generate()],
-  ];
-  for (const [name, identity] of identities) {
-    const { response } = await (await agentFor(network, identity)).call(id, {
-      methodName: "caller",
-      arg: NO_ARGUMENT,
-    });
-    t.equal(response.status, 200, name);
-  }
-});
-
-t.test("delegations", async (t) => {
-  const session = Ed25519KeyIdentity.generate();
-  const call = async (expires: number, targets?: Principal[]) => {
-    const until = new Date(Date.now() + expires);
-    const chain = await DelegationChain.create(owner, session.getPublicKey(), until, targets && { targets });
-    const agent = await agentFor(network, DelegationIdentity.fromDelegation(session, chain));
-    return (await agent.call(id, { methodName: "caller", arg: NO_ARGUMENT })).response.status;
-  };
-  t.equal(await call(60_000), 200);
-  t.equal(await call(60_000, [id]), 200);
-  await t.rejects(call(-1000), /expired/);
-  await t.rejects(call(60_000, [Principal.managementCanister()]), /not one of the delegation targets/);
-});
-
 t.test("a repeated request runs only once", async (t) => {
-  const before = await counted();
+  const before = await bumps();
   const body = await signed(callContent("bump", { nonce: Uint8Array.of(9) }));
-  const answers = await Promise.all([2, 3, 4, 3].map((version) => post(canisterPath(version, "call"), body)));
+  const answers = await Promise.all([2, 3, 4, 3].map((version) => post(pathOf(version, "call"), body)));
   t.same(
     answers.map(({ status }) => status),
     [202, 200, 200, 200],
   );
   t.equal(
-    (await post(canisterPath(3, "call"), body)).body.status,
+    (await post(pathOf(3, "call"), body)).body.status,
     "replied",
     "a repeat after completion gets the reply as well",
   );
-  t.equal(await counted(), before + 1);
+  t.equal(await bumps(), before + 1);
 });
 
 t.test("ingress of more than 2 MiB is refused", async (t) => {
-  const before = await counted();
+  const before = await bumps();
   const large = callContent("bump", { arg: new Uint8Array(2 * 1024 * 1024) });
-  t.match(await post(canisterPath(3, "call"), await signed(large)), {
+  t.match(await post(pathOf(3, "call"), await signed(large)), {
     status: 413,
     text: /exceeds limit of 2097152/,
   });
   const huge = callContent("bump", { arg: new Uint8Array(20 * 1024 * 1024) });
-  t.match(await post(canisterPath(3, "call"), await signed(huge)), { status: 413 });
-  t.match(await post(canisterPath(3, "query"), anonymous(huge)), {
+  t.match(await post(pathOf(3, "call"), await signed(huge)), { status: 413 });
+  t.match(await post(pathOf(3, "query"), anonymous(huge)), {
     status: 413,
     text: /exceeds limit of 5242880/,
   });
-  t.equal(await counted(), before);
+  t.equal(await bumps(), before);
   const fits = callContent("bump", { arg: new Uint8Array(2 * 1024 * 1024 - 1024) });
-  t.equal((await post(canisterPath(3, "call"), await signed(fits))).status, 200);
-});
-
-async function readState(
-  labels: (string | Uint8Array)[],
-  sender = owner,
-): Promise<{ status: number; found: string }> {
-  const path = labels.map((label) => new Uint8Array(Buffer.from(label as string)));
-  const content = {
-    request_type: "read_state",
-    paths: [path],
-    sender: sender.getPrincipal().toUint8Array(),
-    ingress_expiry: inMinutes(3),
-  };
-  const { status, body } = await post(canisterPath(2, "read_state"), await signed(content, sender));
-  if (status !== 200) return { status, found: "" };
-  const certificate = body.certificate as Uint8Array;
-  const verified = await Certificate.create({
-    certificate,
-    rootKey: network.rootKey,
-    principal: { canisterId: id },
-  });
-  return { status, found: verified.lookup_path(path).status };
-}
-
-t.test("access to the state tree", async (t) => {
-  const canister = id.toUint8Array();
-  t.match(await readState(["time"]), { status: 200, found: "Found" });
-  t.match(await readState(["canister", canister, "module_hash"]), { found: "Found" });
-  t.match(await readState(["canister", canister, "controllers"], stranger), { found: "Found" });
-  t.match(await readState(["canister", canister, "metadata", "candid:service"], stranger), {
-    found: "Found",
-  });
-  t.match(await readState(["canister", canister, "metadata", "secret"]), { found: "Found" });
-  t.match(await readState(["canister", canister, "metadata", "secret"], stranger), { status: 403 });
-  t.match(await readState(["canister", canister, "metadata", "none"]), { status: 200, found: "Absent" });
-  t.match(await readState(["canister", canister, "certified_data"]), { status: 404 });
-  t.match(await readState(["canister", canister]), { status: 404 });
-  t.match(await readState(["canister", Uint8Array.of(1, 1, 1), "controllers"]), { status: 400 });
-  t.match(await readState(["nonsense"]), { status: 404 });
-
-  const { requestId } = await agent.call(id, { methodName: "bump", arg: NO_ARGUMENT });
-  t.match(await readState(["request_status", requestId, "reply"]), { found: "Found" });
-  t.match(await readState(["request_status", requestId], stranger), { status: 403 });
-  t.match(await readState(["request_status", new Uint8Array(32), "status"]), {
-    status: 200,
-    found: "Absent",
-  });
-});
-
-t.test("a certificate proves that a nonexistent canister has no module", async (t) => {
-  const nobody = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
-  const path = ["canister", nobody.toUint8Array(), "module_hash"].map(
-    (label) => new Uint8Array(Buffer.from(label)),
-  );
-  const { certificate } = await agent.readState({ canisterId: nobody }, { paths: [path] });
-  const verified = await Certificate.create({
-    certificate,
-    rootKey: network.rootKey,
-    principal: { canisterId: nobody },
-  });
-  t.equal(verified.lookup_path(path).status, "Absent");
+  t.equal((await post(pathOf(3, "call"), await signed(fits))).status, 200);
 });
 
 t.test("a network clock that is ten minutes slow causes a clock error", async (t) => {
