@@ -2,6 +2,9 @@
  * Released chunks take memory until the garbage is collected, and so do the pieces in which they arrived. Node is
  * in no hurry: 64 MiB of them can pile up in addition to those in use. So icfs starts collections itself, the sooner the smaller
  * `--memory` is, if `--expose-gc` allows it (bin/icfs).
+ *
+ * V8 keeps the pages of its heap that a collection has emptied, so the process would for ever take what its heap once took at most. Only a
+ * thorough collection returns them to the system.
  */
 
 /**
@@ -15,6 +18,8 @@ const SHARE_OF_PIECES = 1 / 8;
 const SMALL_BYTES = 128 * 1024 * 1024;
 /** The bytes that start a collection when memory is scarce. It takes some milliseconds, too much for every chunk. */
 const LEAST_BYTES = 8 * 1024 * 1024;
+/** Released chunks that start a thorough collection, in bytes. It takes twice as long as another. */
+const THOROUGH_BYTES = 1024 * 1024 * 1024;
 
 export class Garbage {
   readonly #mostChunks: number;
@@ -24,6 +29,8 @@ export class Garbage {
   /** Bytes of chunks that were released, and of chunks whose pieces have arrived, since a collection was last requested. */
   #chunks = 0;
   #pieces = 0;
+  /** Bytes of chunks that were released since the last thorough collection. */
+  #sinceThorough = 0;
   readonly #collected = new FinalizationRegistry<number>((bytes) => {
     this.#lying -= bytes;
   });
@@ -40,10 +47,13 @@ export class Garbage {
     this.#collected.register(buffer, length);
     this.#lying += length;
     this.#chunks += length;
-    if (Math.min(this.#lying, this.#chunks) < this.#mostChunks) return;
+    this.#sinceThorough += length;
+    const isThorough = this.#sinceThorough >= THOROUGH_BYTES;
+    if (!isThorough && Math.min(this.#lying, this.#chunks) < this.#mostChunks) return;
     this.#chunks = 0;
     this.#pieces = 0;
-    globalThis.gc?.();
+    if (isThorough) this.#sinceThorough = 0;
+    globalThis.gc?.({ type: "major", flavor: isThorough ? "last-resort" : "regular" });
   }
 
   /** A chunk of so many bytes has come from the network. */

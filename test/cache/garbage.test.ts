@@ -5,6 +5,7 @@ import { runInNewContext } from "node:vm";
 import t, { type Test } from "tap";
 import { Garbage } from "../../lib/cache/garbage.ts";
 import { eventually } from "../mount/mounts.ts";
+import { run } from "../support/icfs.ts";
 
 const MIB = 1024 * 1024;
 /** The cache's memory. Half as much garbage may pile up. */
@@ -13,12 +14,13 @@ const MEMORY = 128 * MIB;
 setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
 
-/** Counts how often a collection is requested. */
-function counted(t: Test): { asked: number } {
-  const count = { asked: 0 };
+/** Counts how often a collection is requested, and a thorough one. */
+function counted(t: Test): { asked: number; thorough: number } {
+  const count = { asked: 0, thorough: 0 };
   const { gc } = globalThis;
-  globalThis.gc = (() => {
+  globalThis.gc = ((options?: NodeJS.GCOptions) => {
     count.asked += 1;
+    if (options?.flavor === "last-resort") count.thorough += 1;
   }) as typeof globalThis.gc;
   t.teardown(() => {
     globalThis.gc = gc;
@@ -61,4 +63,43 @@ t.test("a collection is requested once when released chunks amount to half the m
   t.equal(count.asked, 1, "no further collection is requested before as much is released again");
   garbage.letGo(chunks[127]!);
   t.equal(count.asked, 2);
+});
+
+t.test(
+  "a thorough collection is requested whenever a GiB of chunks has been released, and no other",
+  async (t) => {
+    const count = counted(t);
+    const garbage = new Garbage(4 * 1024 * MIB);
+    const chunk = Buffer.alloc(MIB);
+    for (let i = 0; i < 1023; i++) garbage.letGo(chunk);
+    t.same(count, { asked: 0, thorough: 0 });
+    garbage.letGo(chunk);
+    t.same(count, { asked: 1, thorough: 1 });
+    for (let i = 0; i < 1023; i++) garbage.letGo(chunk);
+    t.same(count, { asked: 1, thorough: 1 });
+    garbage.letGo(chunk);
+    t.same(count, { asked: 2, thorough: 2 });
+  },
+);
+
+/** A process whose heap has been large once. It prints what it takes, in MiB, before and after a GiB of chunks has been released. */
+const ONCE_LARGE = `
+  import { Garbage } from ${JSON.stringify(new URL("../../lib/cache/garbage.ts", import.meta.url).href)};
+  const taken = () => process.memoryUsage.rss() / 2 ** 20;
+  let objects = Array.from({ length: 400_000 }, (_, i) => ({ i, list: [i] }));
+  objects = undefined;
+  for (let i = 0; i < 3; i++) gc();
+  const before = taken();
+  const garbage = new Garbage(4 * 2 ** 30);
+  const chunk = Buffer.alloc(2 ** 20);
+  for (let i = 0; i < 1024; i++) garbage.letGo(chunk);
+  console.log(JSON.stringify([before, taken()]));
+`;
+
+t.test("a heap that was large once does not stay so", async (t) => {
+  const flags = ["--expose-gc", "--max-semi-space-size=1", "--input-type=module", "--eval", ONCE_LARGE];
+  const { code, stdout, stderr } = await run(process.execPath, flags, { env: process.env });
+  t.same({ code, stderr }, { code: 0, stderr: "" });
+  const [before, after] = JSON.parse(stdout) as [number, number];
+  t.ok(after < before - 15, `${before.toFixed()} MiB before, ${after.toFixed()} after`);
 });
