@@ -223,7 +223,7 @@ export class LiveRelease {
     const outcome = await this.#oneSwitch(async (): Promise<Removal> => {
       const { fileSystem, transport, mountedNames } = this.#readers!;
       const { release, tree } = this.#now;
-      const nothing = { release, tree: tree.withoutNodes(), hydration: undefined };
+      const nothing = { release, tree: tree.emptied(), hydration: undefined };
       const swap = await inSteps(fileSystem.prepare(nothing));
       if ((await mountedNames.paths()).length > 0) return "held";
       if (!may()) return "not now";

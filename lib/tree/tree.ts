@@ -115,6 +115,11 @@ function itself(chunk: Chunk): Chunk {
   return chunk;
 }
 
+/** With a copy of the hash, which may be a view of the whole manifest. */
+function withOwnHash<T extends Chunk | TreeFile>(what: T): T {
+  return what.sha256 === undefined ? what : { ...what, sha256: Uint8Array.from(what.sha256) };
+}
+
 export class Tree {
   readonly root: TreeNode;
   readonly nodes: readonly TreeNode[];
@@ -167,10 +172,28 @@ export class Tree {
     return new Tree(nodes, content, totals);
   }
 
-  /** An empty tree that keeps this one's chunks: for a file that is still being read when its release is gone. */
-  withoutNodes(): Tree {
+  /** An empty tree with the same time. */
+  emptied(): Tree {
+    return this.#empty([]);
+  }
+
+  /**
+   * A file of this tree, with an empty tree that has only the file's chunks: for a file that is still in use when its release is gone. They
+   * do not keep the manifest in memory.
+   */
+  alone(file: TreeFile): { readonly file: TreeFile; readonly tree: Tree } {
+    // It may still learn its hash. There is no manifest: listed trees share the chunks of unchanged files.
+    if (file.learn !== undefined) return { file, tree: this.#empty(this.chunks) };
+    const numbers = [...new Set(file.extents.map(({ chunk }) => chunk))];
+    const chunks = numbers.map((chunk) => withOwnHash(this.chunks[chunk]!));
+    const renumbered = new Map(numbers.map((chunk, i) => [chunk, i]));
+    const extents = file.extents.map((extent) => ({ ...extent, chunk: renumbered.get(extent.chunk)! }));
+    return { file: withOwnHash({ ...file, extents }), tree: this.#empty(chunks) };
+  }
+
+  #empty(chunks: readonly Chunk[]): Tree {
     const root = new MutableNode(0, { kind: "directory", path: "", modified: this.root.entry.modified });
-    return new Tree([root], { chunks: this.chunks, entries: [], known: this.known }, { files: 0, bytes: 0 });
+    return new Tree([root], { chunks, entries: [], known: this.known }, { files: 0, bytes: 0 });
   }
 
   /**

@@ -121,9 +121,13 @@ export class Inodes {
   }
 
   get(inode: Inode): Located | undefined {
+    return this.#present(inode) ?? this.#gone.get(inode);
+  }
+
+  /** In the current tree, or held. */
+  #present(inode: Inode): Located | undefined {
     const node = this.#current.get(inode);
-    if (node !== undefined) return this.#located(node);
-    return this.#heldInodes.get(inode) ?? this.#gone.get(inode);
+    return node === undefined ? this.#heldInodes.get(inode) : this.#located(node);
   }
 
   #located(node: TreeNode): Located {
@@ -260,23 +264,20 @@ export class Inodes {
         since[after.index] = was.since;
       }
     }
+    const leaving = new Map<Inode, Located>();
+    let looked = 0;
+    for (const inode of this.#retained) {
+      const located = current.has(inode) ? undefined : this.#present(inode);
+      if (located !== undefined) leaving.set(inode, alone(located));
+      looked += 1;
+      if (looked % NODES_PER_STEP === 0) yield;
+    }
     return (mountedOn) => {
       const ways = this.#ways(mountedOn);
-      const served = withoutNodes(this.#served);
       for (const inode of this.#retained) {
-        if (current.has(inode)) continue;
-        const node = this.#current.get(inode);
-        const held = this.#heldInodes.get(inode);
-        if (node !== undefined) {
-          this.#gone.set(inode, { node: withoutChildren(node), served, since: this.#since[node.index]! });
-        } else if (held !== undefined) {
-          const { since } = held;
-          this.#gone.set(inode, {
-            node: withoutChildren(held.node),
-            served: withoutNodes(held.served),
-            since,
-          });
-        }
+        const located = current.has(inode) ? undefined : this.#present(inode);
+        // Some have been retained since.
+        if (located !== undefined) this.#gone.set(inode, leaving.get(inode) ?? alone(located));
       }
       for (const inode of this.#gone.keys()) if (current.has(inode)) this.#gone.delete(inode);
       this.#served = next;
@@ -288,9 +289,18 @@ export class Inodes {
   }
 }
 
-/** The part of an old release that is still needed. Readers may hold a file of every past release, and must not keep all of their trees. */
-function withoutNodes({ release, tree }: ServedRelease): ServedRelease {
-  return { release, tree: tree.withoutNodes() };
+/** What is still needed when its release is gone. Readers may hold a file of every past release, and must not keep all of their trees. */
+function alone({ node, served: { release, tree }, since }: Located): Located {
+  const { entry } = node;
+  if (entry.kind !== "file") {
+    return { node: withoutChildren(node), served: { release, tree: tree.emptied() }, since };
+  }
+  const kept = tree.alone(entry);
+  return {
+    node: { ...withoutChildren(node), entry: kept.file },
+    served: { release, tree: kept.tree },
+    since,
+  };
 }
 
 /**

@@ -5,6 +5,7 @@ import t from "tap";
 import { ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
 import { Inodes, type ServedRelease } from "../../../lib/fs/view/inodes.ts";
 import { atOnce } from "../../../lib/steps.ts";
+import { hexOf } from "../../../lib/tree/hash.ts";
 import type { ChunkReference, Entry, Manifest } from "../../../lib/tree/manifest.ts";
 import { type Chunk, Tree, type TreeFile } from "../../../lib/tree/tree.ts";
 import { served } from "../../support/served.ts";
@@ -21,7 +22,11 @@ function release(files: Files, number: number): ServedRelease {
   const chunks: Manifest["chunks"][number][] = [];
   const entries: Entry[] = [...directories].map((path) => ({ kind: "directory", path, modified: 0n }));
   for (const [path, content] of Object.entries(files)) {
-    const sha256 = createHash("sha256").update(content).digest();
+    // A view of more bytes, as in a decoded manifest.
+    const sha256 = Buffer.concat([createHash("sha256").update(content).digest(), Buffer.alloc(1)]).subarray(
+      0,
+      32,
+    );
     chunks.push({ sha256, size: 1 });
     const extents = [{ chunk: chunks.length - 1, offset: 0, length: 1 }];
     entries.push({
@@ -38,6 +43,9 @@ function release(files: Files, number: number): ServedRelease {
   return served(Tree.of({ chunks, entries }, 0n), number);
 }
 
+/** What a file's extents refer to. */
+const bytesOf = (file: TreeFile, tree: Tree) =>
+  file.extents.map(({ chunk, ...part }) => ({ ...part, sha256: hexOf(tree.chunks[chunk]!.sha256!) }));
 const switchTo = (inodes: Inodes, next: ServedRelease, mountedOn: readonly string[] = []) =>
   atOnce(inodes.prepare(next))(mountedOn);
 const inodeOf = (inodes: Inodes, path: string) => {
@@ -170,6 +178,23 @@ t.test("a retained inode outlives its release, until it is forgotten", async (t)
   inodes.forget(gone);
   t.same([inodes.get(held), inodes.outdated], [undefined, 0]);
   t.equal(inodeOf(inodes, ""), ROOT_INODE);
+});
+
+t.test("a retained file of an old release keeps only its own chunks in memory", async (t) => {
+  const before = release({ a: "1", b: "2", c: "3", d: "4" }, 1);
+  const inodes = new Inodes(before);
+  const file = inodeOf(inodes, "c")!;
+  inodes.retain(file);
+  const was = inodes.get(file)!;
+  switchTo(inodes, release({ a: "1" }, 2));
+  const { node, served } = inodes.get(file)!;
+  t.equal(served.tree.nodes.length, 1);
+  t.same(bytesOf(node.entry as TreeFile, served.tree), bytesOf(was.node.entry as TreeFile, before.tree));
+  t.equal(served.tree.chunks.length, 1);
+  for (const sha256 of [served.tree.chunks[0]!.sha256!, (node.entry as TreeFile).sha256!]) {
+    t.equal(sha256.buffer.byteLength, 32, "not a view of the manifest");
+  }
+  t.match(node, { index: was.node.index, entry: { path: "c", size: 1, modified: 1n } });
 });
 
 t.test("names on which something is mounted keep their meaning until it is unmounted", async (t) => {
