@@ -18,7 +18,7 @@ import { exitProcess } from "../../lib/process/exit.ts";
 import { serveUntilUnmounted } from "../../lib/process/lifetime.ts";
 import { atOnce } from "../../lib/steps.ts";
 import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
-import { type Chunk, Tree } from "../../lib/tree/tree.ts";
+import { type Chunk, keyOf, Tree } from "../../lib/tree/tree.ts";
 import { served } from "../support/served.ts";
 import { TRANSPORT } from "../support/transport.ts";
 
@@ -28,7 +28,8 @@ const SECOND = 1_000_000_000n;
 const NAMES = 2000;
 /** The digits of the greatest of them, so that their order as text is their order. */
 const NAME_DIGITS = 4;
-const chunks = new Map<Chunk, Buffer>();
+/** By keyOf(); the oldest first. */
+const chunks = new Map<string, Buffer>();
 
 function file(path: string, version: number, size: number): { entry: Entry; references: Chunk[] } {
   const references: Chunk[] = [];
@@ -40,7 +41,10 @@ function file(path: string, version: number, size: number): { entry: Entry; refe
       sha256: createHash("sha256").update(`${path} ${version} ${at}`).digest(),
       size: length,
     };
-    chunks.set(reference, bytes);
+    const key = keyOf(reference);
+    // To the end, as another version has it too.
+    chunks.delete(key);
+    chunks.set(key, bytes);
     references.push(reference);
     extents.push({ chunk: at / CHUNK, offset: 0, length });
   }
@@ -87,7 +91,7 @@ const [mountpoint, interval] = process.argv.slice(2);
 const log = createLog("info");
 const fileSystem = new TreeFileSystem(
   release(0),
-  { get: async (reference) => chunks.get(reference)!, prefetch: () => {} },
+  { get: async (reference) => chunks.get(keyOf(reference))!, prefetch: () => {} },
   { canister: "aaaaa-aa", listXattrs: false },
 );
 
