@@ -3,7 +3,7 @@
  * in no hurry: 64 MiB of them can pile up in addition to those in use. So icfs starts collections itself, the sooner the smaller
  * `--memory` is, if `--expose-gc` allows it (bin/icfs).
  *
- * V8 keeps the pages of its heap that a collection has emptied, so the process would for ever take what its heap once took at most. Only a
+ * V8 keeps heap pages that a collection has emptied, so a process would never need less memory than its heap did at its peak. Only a
  * thorough collection returns them to the system.
  */
 
@@ -18,7 +18,7 @@ const SHARE_OF_PIECES = 1 / 8;
 const SMALL_BYTES = 128 * 1024 * 1024;
 /** The bytes that start a collection when memory is scarce. It takes some milliseconds, too much for every chunk. */
 const LEAST_BYTES = 8 * 1024 * 1024;
-/** Released chunks that start a thorough collection, in bytes. It takes twice as long as another. */
+/** Released chunks that start a thorough collection, in bytes. It takes twice as long as an ordinary one. */
 const THOROUGH_BYTES = 1024 * 1024 * 1024;
 
 export class Garbage {

@@ -115,7 +115,7 @@ function itself(chunk: Chunk): Chunk {
   return chunk;
 }
 
-/** With a copy of the hash, which may be a view of the whole manifest. */
+/** Replaces the hash, which may be a view of the whole manifest, by a copy. */
 function withOwnHash<T extends Chunk | TreeFile>(what: T): T {
   return what.sha256 === undefined ? what : { ...what, sha256: Uint8Array.from(what.sha256) };
 }

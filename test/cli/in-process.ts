@@ -20,7 +20,7 @@ export async function withEnvironment<T>(environment: NodeJS.ProcessEnv, work: (
   }
 }
 
-/** What the program prints about its usage. @throws Error when the usage is right */
+/** What the program prints about its usage. @throws Error when the usage is correct */
 export function usageOf(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Said> {
   return withEnvironment(environment, async () => {
     const program = await icfsProgram(args);
@@ -38,7 +38,7 @@ export function usageOf(args: readonly string[], environment: NodeJS.ProcessEnv)
     };
     capture(program);
     const ended = await program.parseAsync(args, { from: "user" }).catch((error: unknown) => error);
-    if (!(ended instanceof CommanderError)) throw new Error(`icfs ${args.join(" ")} is right`);
+    if (!(ended instanceof CommanderError)) throw new Error(`icfs ${args.join(" ")} is correct`);
     return { code: ended.exitCode, stdout, stderr };
   });
 }

@@ -74,7 +74,7 @@ export function requestsTo(network: LocalNetwork, agent: HttpAgent, id: Principa
     };
   }
 
-  /** How often `bump` has run, and 7 more. */
+  /** How often `bump` has run, plus 7. */
   async function bumps(): Promise<number> {
     const response = await agent.query(id, { methodName: "peek", arg: NO_ARGUMENT });
     if (!("reply" in response)) throw new Error(response.reject_message);
