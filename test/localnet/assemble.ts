@@ -130,9 +130,11 @@ const storeByte = (address: number, value: number): number[] => [
   0,
   0,
 ];
-/** Replies with 16 bytes of memory, of which byte 15 is the global. */
+/** The byte of {@link TINY}'s reply that has its global. */
+export const GLOBAL = 15;
+/** Replies with 16 bytes of memory, of which the last is the global. */
 const reply: number[] = [
-  ...[...constant(15), 0x23, 0, 0x3a, 0, 0],
+  ...[...constant(GLOBAL), 0x23, 0, 0x3a, 0, 0],
   ...[...constant(0), ...constant(16), ...call(APPEND)],
   ...call(REPLY),
 ];

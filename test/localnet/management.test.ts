@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
-import { assemble, I32, TINY } from "./assemble.ts";
+import { assemble, GLOBAL, I32, TINY } from "./assemble.ts";
 import {
   agentFor,
   controlledBy,
@@ -23,8 +23,6 @@ const ICBOOT = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 const update = (id: Principal, method: string) => updateBytes(agent, id, method);
 const query = (id: Principal, method: string) => queryBytes(agent, id, method);
-
-const GLOBAL = 15;
 
 t.test("a wasm32 canister: start, init, state, traps", async (t) => {
   const id = await deploy(agent, TINY);

@@ -8,11 +8,10 @@ import {
 } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import type { LocalNetwork } from "../../localnet/index.ts";
+import { GLOBAL } from "./assemble.ts";
 import { NO_ARGUMENT, owner } from "./setup.ts";
 
 const MINUTE_NS = 60_000_000_000n;
-/** The offset of the global that TINY's `bump` counts up, in what `peek` returns. */
-const GLOBAL = 15;
 
 /** The fields of a request, or of an answer. */
 export type Content = Record<string, unknown>;

@@ -20,12 +20,10 @@ import { emptyState } from "../../localnet/canister-state.ts";
 import { CanisterStore, createStore, type KeptCanister } from "../../localnet/canister-store.ts";
 import { startLocalNetwork } from "../../localnet/index.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
-import { TINY } from "./assemble.ts";
+import { GLOBAL, TINY } from "./assemble.ts";
 import { agentFor, deploy, NO_ARGUMENT } from "./setup.ts";
 
 const PAGE = 65_536;
-/** The byte of TINY's reply that has its global. */
-const GLOBAL = 15;
 const BUMPS = 6;
 
 const home = await temporaryDirectory(t);
